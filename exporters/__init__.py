@@ -1,0 +1,1 @@
+"""The exporters that come with otel-fim, one folder each."""

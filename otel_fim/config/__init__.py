@@ -1,0 +1,1 @@
+"""Configuration in the collector's form: loading, expansion, merging, validation, printing."""

@@ -1,0 +1,1 @@
+"""The processors that come with otel-fim, one folder each."""

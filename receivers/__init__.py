@@ -1,0 +1,1 @@
+"""The receivers that come with otel-fim, one folder each."""
