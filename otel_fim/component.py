@@ -33,7 +33,7 @@ class Health(Enum):
     STOPPED = "StatusStopped"
 
 
-class Stopping(Exception):
+class StoppingError(Exception):
     """Raised by `ReceiverContext.emit` when the pipeline no longer takes records."""
 
 
@@ -84,7 +84,7 @@ class Emit(Protocol):
 
     Waits while a pipeline's queue is full. `on_durable` is called once, from another thread, after every
     pipeline has the records on disk; it is never called when the agent stops before that. Raises
-    `Stopping` when the agent is past taking records.
+    `StoppingError` when the agent is past taking records.
     """
 
     def __call__(self, records: Sequence[Record], on_durable: Callable[[], None] | None = None) -> None: ...
@@ -123,10 +123,10 @@ class Component(ABC, Generic[ConfigT]):
     stability: ClassVar[str] = "alpha"
     """The collector's stability levels: development, alpha, beta, stable, deprecated."""
 
-    def start(self) -> None:  # noqa: B027 - optional to override
+    def start(self) -> None:
         """Begin work and return. Raises `StartError` when that is not possible."""
 
-    def stop(self, timeout: float) -> None:  # noqa: B027 - optional to override
+    def stop(self, timeout: float) -> None:
         """End work within `timeout` seconds and return. Called once, also after a failed `start`."""
 
 

@@ -15,9 +15,7 @@ from otel_fim.version import __version__
 
 # An OTLP AnyValue in Python's own types: None is the empty AnyValue, a sequence that is neither str nor
 # bytes is an arrayValue, a mapping is a kvlistValue. Integers are signed 64-bit.
-AnyValue: TypeAlias = (
-    "None | bool | int | float | str | bytes | Sequence[AnyValue] | Mapping[str, AnyValue]"
-)
+AnyValue: TypeAlias = "bool | int | float | str | bytes | Sequence[AnyValue] | Mapping[str, AnyValue] | None"
 Attributes: TypeAlias = dict[str, AnyValue]
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"

@@ -1,0 +1,1 @@
+"""The journal: append-only OTLP/JSON segments that are audit log, persistent queue and evidence in one."""

@@ -1,0 +1,11 @@
+"""Every name that leaves the agent: attributes here, events in `names.events`, metrics in `names.metrics`.
+
+Use the constants (`names.FILE_PATH`, `events.FILE_CREATED`), never a literal: `docs/reference/` is generated
+from here, and a test reads the source for literals. OpenTelemetry's names come first, then the Elastic
+Common Schema's, then the draft audit data model's, then our own under `otel_fim.`.
+"""
+
+from otel_fim.names import events, metrics
+from otel_fim.names.attributes import *  # noqa: F403 - the constants are this package's interface
+
+_ = (events, metrics)

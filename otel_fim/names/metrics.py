@@ -1,0 +1,67 @@
+"""The agent's own metrics, under the collector's names where it has them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_fim.names.registry import metric
+
+RECEIVER_ACCEPTED: Final = metric(
+    "otelcol_receiver_accepted_log_records",
+    "counter",
+    "{records}",
+    "Records that a receiver handed to its pipelines.",
+)
+RECEIVER_REFUSED: Final = metric(
+    "otelcol_receiver_refused_log_records", "counter", "{records}", "Records that the pipelines did not take."
+)
+RECEIVER_FAILED: Final = metric(
+    "otelcol_receiver_failed_log_records", "counter", "{records}", "Records that failed inside the receiver."
+)
+PROCESSOR_INCOMING: Final = metric(
+    "otelcol_processor_incoming_items", "counter", "{items}", "Records given to a processor."
+)
+PROCESSOR_OUTGOING: Final = metric(
+    "otelcol_processor_outgoing_items", "counter", "{items}", "Records that came out of a processor."
+)
+PROCESSOR_FAILED: Final = metric(
+    "otel_fim_processor_failed_batches",
+    "counter",
+    "{batches}",
+    "Batches that a processor raised an error on.",
+)
+EXPORTER_SENT: Final = metric(
+    "otelcol_exporter_sent_log_records", "counter", "{records}", "Records that the destination acknowledged."
+)
+EXPORTER_SEND_FAILED: Final = metric(
+    "otelcol_exporter_send_failed_log_records",
+    "counter",
+    "{records}",
+    "Records that the destination refused for good; they are in the dead-letter file.",
+)
+EXPORTER_RETRIES: Final = metric(
+    "otel_fim_exporter_retries", "counter", "{attempts}", "Deliveries that failed and were tried again."
+)
+EXPORTER_QUEUE_SIZE: Final = metric(
+    "otelcol_exporter_queue_size",
+    "gauge",
+    "{records}",
+    "Records in the journal that this exporter has yet to deliver.",
+)
+EXPORTER_QUEUE_CAPACITY: Final = metric(
+    "otelcol_exporter_queue_capacity",
+    "gauge",
+    "By",
+    "Bytes that the journal may hold before retention is forced.",
+)
+PIPELINE_QUEUE_SIZE: Final = metric(
+    "otel_fim_pipeline_queue_size", "gauge", "{records}", "Records waiting for the processors."
+)
+JOURNAL_APPENDED: Final = metric(
+    "otel_fim_journal_appended_records", "counter", "{records}", "Records on disk in the journal."
+)
+JOURNAL_BYTES: Final = metric("otel_fim_journal_size", "gauge", "By", "Bytes that the journal takes on disk.")
+COVERAGE_GAPS: Final = metric("otel_fim_coverage_gaps", "counter", "{gaps}", "Coverage gaps recorded.")
+COMPONENT_LOG_SUPPRESSED: Final = metric(
+    "otel_fim_log_messages_suppressed", "counter", "{messages}", "Log messages that the rate limit held back."
+)
