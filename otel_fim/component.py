@@ -15,10 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from otel_fim.config.model import ComponentConfig
 from otel_fim.record import Record, Resource, Scope
+
+if TYPE_CHECKING:
+    from otel_fim.telemetry.status import ComponentStatus
 
 ConfigT = TypeVar("ConfigT", bound=ComponentConfig)
 
@@ -116,6 +119,14 @@ class ExporterContext(Context):
     pipeline: str = field(kw_only=True)
 
 
+@dataclass(slots=True, frozen=True)
+class ExtensionContext(Context):
+    """An extension's context: it may also ask how the other components are."""
+
+    statuses: Callable[[], Sequence[ComponentStatus]] = field(kw_only=True)
+    overall_health: Callable[[], Health] = field(kw_only=True)
+
+
 class Component(ABC, Generic[ConfigT]):
     """What all components share. `Config` is the component's configuration model."""
 
@@ -197,7 +208,7 @@ class Exporter(Component[ConfigT]):
 class Extension(Component[ConfigT]):
     """Something beside the pipelines: the health endpoint, the embedded store."""
 
-    def __init__(self, config: ConfigT, context: Context) -> None:
+    def __init__(self, config: ConfigT, context: ExtensionContext) -> None:
         self.config = config
         self.context = context
 
