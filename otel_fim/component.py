@@ -133,6 +133,7 @@ class Component(ABC, Generic[ConfigT]):
     Config: ClassVar[type[ComponentConfig]]
     stability: ClassVar[str] = "alpha"
     """The collector's stability levels: development, alpha, beta, stable, deprecated."""
+    context: Context
 
     def start(self) -> None:
         """Begin work and return. Raises `StartError` when that is not possible."""
@@ -217,6 +218,7 @@ class Extension(Component[ConfigT]):
         return ()
 
 
+AnyComponent = Component[Any]
 AnyReceiver = Receiver[Any]
 AnyProcessor = Processor[Any]
 AnyExporter = Exporter[Any]

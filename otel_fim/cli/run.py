@@ -1,0 +1,137 @@
+"""`otel-fim run`: the agent in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import Final
+
+from otel_fim.agent import Agent
+from otel_fim.cli.options import add_config_options
+from otel_fim.component import StartError
+from otel_fim.config.errors import ConfigError
+from otel_fim.config.load import load_config
+from otel_fim.config.validate import AgentConfig
+from otel_fim.names import metrics
+from otel_fim.telemetry.logs import configure_logging
+from otel_fim.version import __version__
+
+HELP: Final = "watch this host until stopped"
+
+logger = logging.getLogger("otel_fim.agent")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_options(parser)
+    parser.add_argument(
+        "--output", choices=("text", "json"), help="what the console exporter prints (default: as configured)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs until SIGTERM or SIGINT. Exit status 0 after an orderly stop, 1 when it cannot start.
+
+    Raises `ConfigError` for a configuration that is not valid.
+    """
+    sets = list(args.set)
+    if args.output:
+        sets.append(f"exporters.console.output={args.output}")
+    return Runner(list(args.config), sets).run()
+
+
+class Runner:
+    """The signals' side of the agent: stop, stop at once, reload."""
+
+    def __init__(self, files: list[str], sets: list[str]) -> None:
+        self._files = files
+        self._sets = sets
+        self._signals: deque[int] = deque()
+        self._wake = threading.Event()
+
+    def run(self) -> int:
+        # Hashing threads must not keep the thread that reads /proc waiting for Python's default 5 ms.
+        sys.setswitchinterval(0.001)
+        config = load_config(self._files, self._sets)
+        agent = Agent(config)
+        configure_logging(config.service.telemetry.logs, suppressed=self._counter(agent))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._received)
+        self._warn(config)
+        logger.info("otel-fim %s, pid %d, state in %s", __version__, os.getpid(), agent.state_directory)
+        try:
+            agent.start()
+        except StartError as error:
+            print(f"otel-fim: cannot start: {error}", file=sys.stderr)
+            return 1
+        # What start-up made lives until the end: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._signals:
+                number = self._signals.popleft()
+                if number != signal.SIGHUP:
+                    return self._stop(agent, number)
+                agent = self._reload(agent)
+
+    def _received(self, number: int, _: FrameType | None) -> None:
+        self._signals.append(number)
+        self._wake.set()
+
+    def _stop(self, agent: Agent, number: int) -> int:
+        name = signal.Signals(number).name
+        logger.info("%s: draining; once more stops at once", name)
+        for again in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(again, _exit_now)
+        agent.stop(name)
+        logger.info("stopped")
+        return 0
+
+    def _reload(self, agent: Agent) -> Agent:
+        """The agent with the new configuration, or the one that runs when that is not valid."""
+        logger.info("SIGHUP: reading the configuration again")
+        try:
+            config = load_config(self._files, self._sets)
+        except ConfigError as error:
+            for problem in error.problems:
+                logger.error("not reloaded, the old configuration goes on: %s", problem)
+            return agent
+        self._warn(config)
+        old = agent.config
+        agent.stop("reload")
+        replacement = Agent(config, reason="reload")
+        configure_logging(config.service.telemetry.logs, suppressed=self._counter(replacement))
+        try:
+            replacement.start()
+        except StartError as error:
+            logger.error("not reloaded, going back to the old configuration: %s", error)
+            replacement = Agent(old, reason="reload failed")
+            configure_logging(old.service.telemetry.logs, suppressed=self._counter(replacement))
+            replacement.start()
+            return replacement
+        logger.info("reloaded")
+        return replacement
+
+    @staticmethod
+    def _warn(config: AgentConfig) -> None:
+        for warning in config.warnings:
+            logger.warning("configuration: %s", warning)
+
+    @staticmethod
+    def _counter(agent: Agent) -> Callable[[], None]:
+        return partial(agent.metrics.count, metrics.COMPONENT_LOG_SUPPRESSED)
+
+
+def _exit_now(_: int, __: FrameType | None) -> None:
+    # The journal is what it is: every record on disk stays, and the next start repairs the rest.
+    os._exit(1)
