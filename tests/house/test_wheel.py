@@ -1,0 +1,84 @@
+"""What is in the wheel and the sdist, and that the wheel works in an environment that holds nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return out
+
+
+def source_files() -> set[str]:
+    """Every module that must be installed, as the wheel names it."""
+    rooms = ("otel_fim", "receivers", "processors", "exporters", "dashboards")
+    found = set()
+    for room in rooms:
+        for path in (ROOT / room).rglob("*"):
+            relative = path.relative_to(ROOT)
+            if path.is_file() and path.suffix in (".py", ".yaml", ".typed") and "__pycache__" not in path.parts:
+                inside = relative if room == "otel_fim" else Path("otel_fim") / relative
+                found.add(str(inside))
+    return found
+
+
+def test_wheel_holds_every_module_once_under_one_name(built: Path) -> None:
+    wheel = next(built.glob("*.whl"))
+    names = zipfile.ZipFile(wheel).namelist()
+    assert len(names) == len(set(names))
+    installed = {name for name in names if ".dist-info/" not in name}
+    assert {name.split("/")[0] for name in installed} == {"otel_fim"}
+    assert source_files() <= installed
+    assert not [name for name in installed if "test" in name or "benchmark" in name]
+
+
+def test_sdist_holds_the_rooms_and_builds_the_same_wheel(built: Path, tmp_path: Path) -> None:
+    sdist = next(built.glob("*.tar.gz"))
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    tree = next(tmp_path.iterdir())
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path / "out"), str(tree)],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    again = zipfile.ZipFile(next((tmp_path / "out").glob("*.whl"))).namelist()
+    first = zipfile.ZipFile(next(built.glob("*.whl"))).namelist()
+    assert sorted(again) == sorted(first)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_wheel_in_an_empty_environment_gives_a_working_command(built: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=60)
+    wheel = next(built.glob("*.whl"))
+    subprocess.run(
+        [str(environment / "bin/pip"), "install", "--quiet", str(wheel)], check=True, timeout=240, cwd=tmp_path
+    )
+    command = str(environment / "bin/otel-fim")
+    version = subprocess.run([command, "--version"], check=True, capture_output=True, text=True, timeout=30)
+    assert version.stdout.startswith("otel-fim 0.")
+    listed = subprocess.run([command, "components"], check=True, capture_output=True, text=True, timeout=30)
+    assert "file_integrity" in listed.stdout
+    lean = subprocess.run(
+        [str(environment / "bin/python"), "-c", "import chdb"], capture_output=True, text=True, timeout=30
+    )
+    assert "ModuleNotFoundError" in lean.stderr, "the core must not bring the embedded database"
