@@ -77,13 +77,14 @@ def _metrics() -> str:
     rows = [(f"`{m.name}`", m.kind, f"`{m.unit}`", m.meaning) for m in METRICS.values()]
     return (
         f"# The agent's own metrics\n\n{_NOTE}"
-        "Prometheus shows counters with the suffix `_total`.\n\n" + _table(("metric", "kind", "unit", "meaning"), rows)
+        "Prometheus shows counters with the suffix `_total`.\n\n"
+        + _table(("metric", "kind", "unit", "meaning"), rows)
     )
 
 
 def _configuration() -> str:
     registry = Registry.discover()
-    text = f"# Configuration keys\n\n{_NOTE}How these keys are written is told in [configuration](../configuration.md).\n"
+    text = f"# Configuration keys\n\n{_NOTE}How keys are written: [configuration](../configuration.md).\n"
     sections = [("service", ServiceConfig)]
     for kind in ("receivers", "processors", "exporters", "extensions"):
         sections += [
@@ -91,7 +92,9 @@ def _configuration() -> str:
             for name in sorted(registry.names(kind.removesuffix("s")))
         ]
     for title, model in sections:
-        rows = [(f"`{f.path}`", f.type, f"`{f.default}`" if f.default else "", f.text) for f in describe(model)]
+        rows = [
+            (f"`{f.path}`", f.type, f"`{f.default}`" if f.default else "", f.text) for f in describe(model)
+        ]
         text += f"\n## `{title}`\n\n"
         text += _table(("key", "type", "default", "meaning"), rows) if rows else "No keys.\n"
     return text

@@ -32,7 +32,11 @@ def source_files() -> set[str]:
     for room in rooms:
         for path in (ROOT / room).rglob("*"):
             relative = path.relative_to(ROOT)
-            if path.is_file() and path.suffix in (".py", ".yaml", ".typed") and "__pycache__" not in path.parts:
+            if (
+                path.is_file()
+                and path.suffix in (".py", ".yaml", ".typed")
+                and "__pycache__" not in path.parts
+            ):
                 inside = relative if room == "otel_fim" else Path("otel_fim") / relative
                 found.add(str(inside))
     return found
@@ -54,7 +58,16 @@ def test_sdist_holds_the_rooms_and_builds_the_same_wheel(built: Path, tmp_path: 
         archive.extractall(tmp_path, filter="data")
     tree = next(tmp_path.iterdir())
     subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path / "out"), str(tree)],
+        [
+            sys.executable,
+            "-m",
+            "build",
+            "--no-isolation",
+            "--wheel",
+            "--outdir",
+            str(tmp_path / "out"),
+            str(tree),
+        ],
         check=True,
         capture_output=True,
         timeout=120,
@@ -71,7 +84,10 @@ def test_wheel_in_an_empty_environment_gives_a_working_command(built: Path, tmp_
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=60)
     wheel = next(built.glob("*.whl"))
     subprocess.run(
-        [str(environment / "bin/pip"), "install", "--quiet", str(wheel)], check=True, timeout=240, cwd=tmp_path
+        [str(environment / "bin/pip"), "install", "--quiet", str(wheel)],
+        check=True,
+        timeout=240,
+        cwd=tmp_path,
     )
     command = str(environment / "bin/otel-fim")
     version = subprocess.run([command, "--version"], check=True, capture_output=True, text=True, timeout=30)
