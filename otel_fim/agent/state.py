@@ -53,11 +53,12 @@ class StateDirectory:
             ) from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+        known = (path / "agent.json").exists()
         state = self._read()
         self.instance_id = str(state.get("instance_id") or uuid.uuid4())
         ended = state.get("ended")
         self.previous = PreviousRun(
-            "none" if not state else "clean" if ended == "clean" else "unclean",
+            "none" if not known else "clean" if ended == "clean" else "unclean",
             int(state.get("alive_unix_nano", 0)),
         )
 
