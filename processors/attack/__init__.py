@@ -1,0 +1,6 @@
+"""The ATT&CK processor: the technique that a change of a file shows, with confidence and evidence."""
+
+from otel_fim.processors.attack.config import AttackConfig
+from otel_fim.processors.attack.processor import AttackProcessor
+
+__all__ = ["AttackConfig", "AttackProcessor"]
