@@ -1,0 +1,34 @@
+"""`exporters.console`: what is shown on standard output."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from otel_fim.config.model import ComponentConfig
+from otel_fim.names import events
+from otel_fim.record import Severity
+
+
+def _family(event_name: str) -> str:
+    """The pattern for an event and its siblings: `otel_fim.file.created` gives `otel_fim.file.*`."""
+    return event_name.rpartition(".")[0] + ".*"
+
+
+def default_events() -> list[str]:
+    """What concerns people: changed files and what could not be seen."""
+    return [_family(events.FILE_CREATED), _family(events.COVERAGE_GAP)]
+
+
+class ConsoleConfig(ComponentConfig):
+    """The settings of the console exporter."""
+
+    output: Literal["text", "json"] = "text"
+    """`text` is one line for people, `json` one flat JSON object a line with every attribute."""
+    events: list[str] = default_events()
+    """Shell patterns of the event names that are shown. `["*"]` shows all, heartbeats too."""
+    min_severity: Literal["trace", "debug", "info", "warn", "error", "fatal"] = "trace"
+    """Records below this severity are not shown. A record without a severity is."""
+
+    @property
+    def least_severity(self) -> int:
+        return int(Severity[self.min_severity.upper()])
