@@ -29,7 +29,7 @@ _SYSTEM: Final = (
     "/lib/systemd",
     "/usr/local/lib/systemd",
     # Authentication modules.
-    "/usr/lib/*/security",
+    "/usr/lib/*-linux-*/security",
     "/usr/lib/security",
     "/usr/lib64/security",
     # What the kernel loads, and the rules by which it does.
