@@ -11,6 +11,9 @@ from otel_fim.names.registry import attribute
 
 BEFORE_PREFIX: Final = "otel_fim.before."
 
+RELAYED_PREFIX: Final = "otel_fim.relayed."
+"""The chain attributes of a record that came sealed from elsewhere stand under this prefix in our stream."""
+
 
 def before(name: str) -> str:
     """The name under which the value that `name` had before a change is sent."""
