@@ -1,0 +1,130 @@
+"""Reading lines out of a segment, compressed or not, past whatever is damaged."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from otel_fim.journal import files, zstandard
+from otel_fim.journal.segment import Segment
+
+_CHUNK_BYTES: Final = 256 * 1024
+
+
+@dataclass(slots=True, frozen=True)
+class Line:
+    """A line without its newline, and where it lies in the segment; `data` is None for what cannot be read."""
+
+    start: int
+    end: int
+    data: bytes | None
+
+
+class DamagedRegionError(Exception):
+    """The bytes up to `end` cannot be had."""
+
+    def __init__(self, end: int) -> None:
+        super().__init__(f"damaged up to byte {end}")
+        self.end = end
+
+
+class Source(Protocol):
+    """Bytes of a segment's lines."""
+
+    def fetch(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from `offset`; empty at the end. Raises `DamagedRegionError`."""
+
+    def close(self) -> None:
+        """Lets go of the file."""
+
+
+class PlainSource:
+    """A segment that is not compressed. It stays readable when the file's name goes away."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fetch(self, offset: int, size: int) -> bytes:
+        """See `Source`."""
+        return os.pread(self._descriptor, size, offset)
+
+    def close(self) -> None:
+        """See `Source`."""
+        os.close(self._descriptor)
+
+
+class CompressedSource:
+    """A segment in zstd; keeps the frame that was read last."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._frames = zstandard.read_table(descriptor)
+        self._starts = [frame.start for frame in self._frames]
+        self._index = -1
+        self._data = b""
+
+    def fetch(self, offset: int, size: int) -> bytes:
+        """See `Source`."""
+        index = bisect_right(self._starts, offset) - 1
+        if index < 0:
+            return b""
+        frame = self._frames[index]
+        if index != self._index:
+            try:
+                self._data = zstandard.read_frame(self._descriptor, frame)
+            except zstandard.ZstdError:
+                raise DamagedRegionError(frame.start + frame.length) from None
+            self._index = index
+        return self._data[offset - frame.start : offset - frame.start + size]
+
+    def close(self) -> None:
+        """See `Source`."""
+        os.close(self._descriptor)
+
+
+def open_source(segment: Segment) -> Source:
+    """Opens a segment, whichever form it has by now. Raises `FileNotFoundError` when it has been removed."""
+    plain, compressed = segment.paths()
+    try:
+        # The plain file is removed only after the compressed one is there: looked for in this order, one is found.
+        return PlainSource(files.open_existing(plain))
+    except FileNotFoundError:
+        descriptor = files.open_existing(compressed)
+    try:
+        return CompressedSource(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def iter_lines(source: Source, offset: int, limit: int) -> Iterator[Line]:
+    """The lines between two offsets; what cannot be read, or has no newline, comes as a `Line` without data."""
+    start = position = offset
+    pending = b""
+    size = _CHUNK_BYTES
+    while position < limit:
+        try:
+            chunk = source.fetch(position, min(size, limit - position))
+        except DamagedRegionError as damage:
+            position = min(damage.end, limit)
+            yield Line(start, position, None)
+            start, pending = position, b""
+            continue
+        if not chunk:
+            yield Line(start, limit, None)  # shorter than it was when it was measured
+            return
+        position += len(chunk)
+        whole, newline, rest = (pending + chunk).rpartition(b"\n")
+        if not newline:
+            pending, size = rest, size * 2
+            continue
+        for data in whole.split(b"\n"):
+            end = start + len(data) + 1
+            yield Line(start, end, data)
+            start = end
+        pending, size = rest, _CHUNK_BYTES
+    if pending:
+        yield Line(start, position, None)
