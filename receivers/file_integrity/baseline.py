@@ -239,12 +239,12 @@ class Baseline:
         """Takes a root on as it is: its own state is stored without a report, and a directory is to be listed."""
         with self._transaction() as writer:
             writer.execute("INSERT OR IGNORE INTO root VALUES (?, ?, NULL)", (path, time.time_ns()))
+            directory, name = split(path)
+            # The directory around a root is not watched itself: it stays to be listed.
+            number = self._directory(writer, directory, listed=0)
             if state is None:
                 return
-            directory, name = split(path)
-            writer.execute(
-                f"INSERT OR IGNORE {_INSERT}", (self._directory(writer, directory), name, *_row(state))
-            )
+            writer.execute(f"INSERT OR IGNORE {_INSERT}", (number, name, *_row(state)))
             if is_directory(state):
                 writer.execute("INSERT OR IGNORE INTO directory (path, listed) VALUES (?, 0)", (path,))
 
@@ -348,11 +348,11 @@ class Baseline:
                         (path,),
                     )
 
-    def _directory(self, writer: sqlite3.Connection, path: bytes) -> int:
+    def _directory(self, writer: sqlite3.Connection, path: bytes, listed: int = 1) -> int:
         row = writer.execute("SELECT id FROM directory WHERE path = ?", (path,)).fetchone()
         if row is None:
             row = writer.execute(
-                "INSERT INTO directory (path, listed) VALUES (?, 0) RETURNING id", (path,)
+                "INSERT INTO directory (path, listed) VALUES (?, ?) RETURNING id", (path, listed)
             ).fetchone()
         return int(row[0])
 

@@ -1,0 +1,148 @@
+"""`FileIntegrityReceiver`: puts scope, baseline, engine and backends together."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from typing import Final
+
+from otel_fim.component import Health, Receiver, ReceiverContext, StartError
+from otel_fim.receivers.file_integrity.backend import Backend, BackendUnavailableError
+from otel_fim.receivers.file_integrity.backends import choose_backend
+from otel_fim.receivers.file_integrity.baseline import Baseline, BaselineError
+from otel_fim.receivers.file_integrity.config import FileIntegrityConfig
+from otel_fim.receivers.file_integrity.engine import Engine
+from otel_fim.receivers.file_integrity.metadata import Unhashed
+from otel_fim.receivers.file_integrity.own_processes import OwnProcesses
+from otel_fim.receivers.file_integrity.paths import display
+from otel_fim.receivers.file_integrity.scanner import ScanReport
+from otel_fim.receivers.file_integrity.scope import Rules, Scope, expand_paths, pseudo_mounts
+
+_RULES_KEY: Final = "rules"
+_BACKEND_STOP_SECONDS: Final = 2.0
+
+
+class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
+    """Watches files and reports what changed, who changed it, and what could not be seen."""
+
+    Config = FileIntegrityConfig
+    context: ReceiverContext
+
+    def __init__(self, config: FileIntegrityConfig, context: ReceiverContext) -> None:
+        super().__init__(config, context)
+        self._engine: Engine | None = None
+        self._backends: list[Backend] = []
+
+    def start(self) -> None:
+        context = self.context
+        context.report(Health.STARTING, "taking the baseline")
+        scope = self._scope()
+        try:
+            baseline = Baseline(context.state_directory / "baseline.db")
+        except (BaselineError, OSError) as error:
+            raise StartError(str(error)) from error
+        engine = Engine(
+            self.config,
+            context,
+            scope,
+            baseline,
+            formerly=self._take_over(baseline, scope),
+            on_ready=self._ready,
+        )
+        self._engine = engine
+        if baseline.set_aside is not None:
+            engine.gaps.once(
+                "io_error",
+                None,
+                f"the baseline was damaged and is set aside as {baseline.set_aside}; a new one is taken, "
+                "changes made before it are not known",
+                time.time_ns(),
+                time.time_ns(),
+            )
+        self._start_backends(engine, scope)
+        engine.start()
+
+    def stop(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        for backend in self._backends:
+            backend.stop(min(_BACKEND_STOP_SECONDS, max(0.1, deadline - time.monotonic())))
+        if self._engine is not None:
+            self._engine.stop(max(0.1, deadline - time.monotonic()))
+        self.context.report(Health.STOPPED, "")
+
+    def _scope(self) -> Scope:
+        roots = expand_paths(self.config.paths)
+        own = [
+            os.fsencode(os.path.realpath(directory))
+            for directory in (*self.context.agent_directories, self.context.state_directory)
+        ]
+        views = [
+            mount
+            for mount in pseudo_mounts()
+            if not any(root == mount or root.startswith(mount + b"/") for root in roots)
+        ]
+        scope = Scope(roots, Rules.of(self.config), [*own, *views])
+        if not scope.roots:
+            raise StartError(
+                f"{self.context.id}.paths: none of the paths can be watched ({', '.join(self.config.paths)}); "
+                "they match nothing or lie in the agent's own directories"
+            )
+        return scope
+
+    def _take_over(self, baseline: Baseline, scope: Scope) -> Scope | None:
+        """Brings the baseline in line with the configuration: forgets roots that are no longer watched. Gives the
+        scope of the run before when it was another one."""
+        rules = json.dumps(dataclasses.astuple(scope.rules))
+        earlier = baseline.meta(_RULES_KEY)
+        known = baseline.roots()
+        for root in known:
+            if root not in scope.roots:
+                kept = scope.wants(root, directory=True) or bool(scope.roots_below(root))
+                baseline.remove_root(root, keep_content=kept)
+        if earlier != rules:
+            baseline.set_meta(_RULES_KEY, rules)
+        if earlier is None or earlier == rules:
+            return None
+        include, exclude, include_hidden, hidden_names, recursive = json.loads(earlier)
+        return Scope(
+            list(known),
+            Rules(tuple(include), tuple(exclude), include_hidden, tuple(hidden_names), recursive),
+        )
+
+    def _start_backends(self, engine: Engine, scope: Scope) -> None:
+        chosen = choose_backend(self.config, scope.roots, OwnProcesses(), self.context.logger)
+        for backend, roots in chosen:
+            self._backends.append(backend)
+            try:
+                backend.start(roots, scope, engine.sink(backend.name))
+            except BackendUnavailableError as error:
+                raise StartError(f"{self.context.id}.backend: {error}") from error
+            self.context.logger.info("watching %s with %s", _listed(roots), backend.describe())
+        if not any(backend.name == "fanotify" for backend, _ in chosen):
+            reason = (
+                "the agent does not run as root"
+                if os.geteuid() != 0
+                else f"the backend {chosen[0][0].name if chosen else 'none'} does not tell"
+            )
+            detail = f"who makes a change cannot be seen: {reason}"
+            self.context.logger.warning("%s", detail)
+            engine.gaps.open("backend_limited", None, detail)
+
+    def _ready(self, report: ScanReport) -> None:
+        engine = self._engine
+        denied = report.unhashed.get(Unhashed.PERMISSION_DENIED, 0)
+        if denied and engine is not None:
+            examples = ", ".join(
+                display(path) for path in report.unhashed_examples[Unhashed.PERMISSION_DENIED]
+            )
+            detail = f"the content of {denied} files cannot be read and is not compared, e.g. {examples}"
+            self.context.logger.warning("%s", detail)
+            engine.gaps.open("permission_denied", None, detail)
+        self.context.report(Health.OK, "")
+
+
+def _listed(roots: list[bytes]) -> str:
+    shown = ", ".join(display(root) for root in roots[:6])
+    return shown if len(roots) <= 6 else f"{shown} and {len(roots) - 6} more"
