@@ -198,6 +198,12 @@ OTEL_FIM_ACTOR_STATE: Final = attribute(
     "running: /proc was read while the process lived; exited: it was gone, and only what is shown is known.",
     "running",
 )
+OTEL_FIM_ACTOR_OTHERS: Final = attribute(
+    "otel_fim.actor.others",
+    "string[]",
+    "Other processes that touched the file in the same short time, as pid and executable; at most eight.",
+    "4712 /usr/bin/sed",
+)
 
 # --- ATT&CK -------------------------------------------------------------------------------------------
 THREAT_FRAMEWORK: Final = attribute(
