@@ -295,7 +295,7 @@ class Agent:
                     )
                 self._stop_one(exporter, left(0.5))
         for journal in built.journals:
-            journal.close()
+            journal.close(max(1.0, left(0.5)))
         for reader in built.readers:
             with contextlib.suppress(Exception):
                 reader.stop()

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from otel_fim.component import AnyProcessor, Health
-from otel_fim.journal import Journal, JournalFullError, JournalNotice
+from otel_fim.component import AnyProcessor, Health, StoppingError
+from otel_fim.journal import Journal, JournalFullError, JournalNotice, JournalWriteError
 from otel_fim.names import metrics
 from otel_fim.pipeline.coverage import coverage_record
 from otel_fim.pipeline.queue import Item, RecordQueue
@@ -67,7 +67,6 @@ class Pipeline:
         """Turns what the journal has to say into a coverage record."""
         logger.warning("journal of %s: %s", self.id, notice.detail)
         self._store.count(metrics.COVERAGE_GAPS, reason=notice.reason)
-        now = time.time_ns()
         record = coverage_record(
             reason=notice.reason,
             scope_text=notice.reader or f"journal/{self.id}",
@@ -75,11 +74,15 @@ class Pipeline:
             component=f"journal/{self.id}",
             resource=self._resource,
             scope=self._scope,
-            start_unix_nano=now,
-            end_unix_nano=now,
+            start_unix_nano=notice.start_unix_nano,
+            end_unix_nano=notice.end_unix_nano,
             records_lost=notice.records_lost,
         )
-        self._queue.put_internal(Item([record]))
+        try:
+            self._queue.put_internal(Item([record], notice.confirm))
+        except StoppingError:
+            # Not confirmed, so the journal gives the notice again after the next start.
+            logger.debug("the notice comes too late for this run: %s", notice.detail)
 
     def stop(self, timeout: float) -> bool:
         """Takes no more, moves what is inside into the journal, and waits for the disk.
@@ -141,7 +144,7 @@ class Pipeline:
         while True:
             try:
                 self.journal.append(records, on_durable=_joined(callbacks))
-            except (JournalFullError, OSError) as error:
+            except (JournalFullError, JournalWriteError) as error:
                 if stopped_at is None:
                     stopped_at = time.time_ns()
                     reason = "disk_full" if isinstance(error, JournalFullError) else "io_error"
