@@ -28,7 +28,8 @@ def compress_segment(segment: Segment, stop: Callable[[], bool]) -> int | None:
                 files.remove(temporary)
                 return None
             # The time of the last write is what retention by age goes by.
-            os.utime(target, ns=(segment.written_ns, segment.written_ns))
+            written = os.fstat(source).st_mtime_ns
+            os.utime(target, ns=(written, written))
             os.fsync(target)
             size = os.fstat(target).st_size
         except BaseException:

@@ -70,7 +70,7 @@ class CursorFile:
 
     @classmethod
     def create(cls, path: Path, state: CursorState) -> CursorFile:
-        """A new file, durable. Raises `OSError`."""
+        """A new file, durable. Raises `OSError`, and `ValueError` for a name of some thousand bytes."""
         files.replace_file(path, _slot(state, 1) + _blank())
         return cls(path, files.open_existing(path, write=True), state, 0, 1)
 
@@ -149,14 +149,17 @@ def _slot(state: CursorState, sequence: int) -> bytes:
         "version": _VERSION,
         "sequence": sequence,
         "journal": state.journal,
-        "reader": state.reader[:300],
+        "reader": state.reader,
         "segment": state.position.segment,
         "offset": state.position.offset,
         "record": state.position.record,
         "reported": state.reported,
     }
     content["check"] = _check(content)
-    return orjson.dumps(content).ljust(SLOT_BYTES - 1) + b"\n"
+    data = orjson.dumps(content)
+    if len(data) >= SLOT_BYTES:
+        raise ValueError(f"the reader's name {state.reader[:40]!r}… is too long for a cursor")
+    return data.ljust(SLOT_BYTES - 1) + b"\n"
 
 
 def _check(content: dict[str, Any]) -> str:

@@ -137,7 +137,7 @@ class Journal:
     ) -> tuple[Recovery, ActiveFile, int]:
         """Makes the last of `segments` one that can be written, and says what was found."""
         previous: Literal["none", "clean", "unclean"] = "unclean"
-        if clean is not None:
+        if clean is not None and segments and clean.fits(segments[-1]):
             previous = "clean"
         elif created and not segments:
             previous = "none"

@@ -13,6 +13,7 @@ import orjson
 
 from otel_fim.journal import files
 from otel_fim.journal.errors import JournalFormatError
+from otel_fim.journal.segment import Segment
 
 FORMAT: Final = "otel-fim-journal"
 VERSION: Final = 1
@@ -71,6 +72,10 @@ class CleanStop:
     segment: int
     length: int
     next_record: int
+
+    def fits(self, segment: Segment) -> bool:
+        """Whether the segment is as it was left."""
+        return (self.segment, self.length) == (segment.first, segment.length)
 
 
 def write_clean_stop(directory: Path, stop: CleanStop) -> None:

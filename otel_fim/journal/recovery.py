@@ -50,7 +50,7 @@ def inspect_tail(segment: Segment, clean: CleanStop | None, durable: int, logger
     `UNSYNCED_BYTES`. So the first thing there that is no line, and all behind it, was never acknowledged and is
     cut. What is damaged further in front was durable once: it stays where it is, for readers to report.
     """
-    if clean is not None and (clean.segment, clean.length) == (segment.first, segment.length):
+    if clean is not None and clean.fits(segment):
         return Tail(clean.next_record)
     doubtful = max(durable, segment.length - UNSYNCED_BYTES)
     next_record, good, damaged = segment.first, 0, False
