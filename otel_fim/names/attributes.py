@@ -299,6 +299,14 @@ OTEL_FIM_COMPONENT_ID: Final = attribute(
     "otel_fim.component.id", "string", "The component that the record is about.", "file_integrity"
 )
 
+# --- Storage ------------------------------------------------------------------------------------------
+OTEL_FIM_TIME_UNIX_NANO: Final = attribute(
+    "otel_fim.time_unix_nano",
+    "string",
+    "The record's time in nanoseconds since 1970, added by an exporter whose table cannot hold that time.",
+    "18446744073709551615",
+)
+
 # --- Agent --------------------------------------------------------------------------------------------
 ERROR_TYPE: Final = attribute(
     "error.type", "string", "Kind of failure.", "timeout", source="otel", stability="stable"

@@ -1,0 +1,194 @@
+"""One connection to the server, with what was learnt about the table when it was made."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+
+from otel_fim.exporters.clickhouse.columns import BlockBuilder
+from otel_fim.exporters.clickhouse.compression import compressor
+from otel_fim.exporters.clickhouse.config import ClickHouseConfig
+from otel_fim.exporters.clickhouse.errors import UNKNOWN_DATABASE, UNKNOWN_TABLE, absent
+from otel_fim.exporters.clickhouse.plan import Insert
+from otel_fim.exporters.clickhouse.schema import add_event_name, create_database, create_table
+from otel_fim.exporters.clickhouse.sql import literal, qualified
+from otel_fim.exporters.clickhouse.table import Column, SchemaError, Table
+from otel_fim.exporters.clickhouse.views import VIEWS, View
+from otel_fim.otlp import clean_record
+from otel_fim.version import __version__
+
+_CONNECT_TIMEOUT: Final = 10
+# It writes a line of its own for each failure, beside the exception that says the same.
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+
+
+class CredentialError(Exception):
+    """The password cannot be read; the message names the file."""
+
+
+class Session:
+    """A connection. Raises clickhouse-connect's errors, `SchemaError` and `CredentialError`."""
+
+    def __init__(self, config: ClickHouseConfig, directory: Path, logger: logging.Logger) -> None:
+        self._config = config
+        self._logger = logger
+        self._compress = compressor(config.compress)
+        self._client = _connect(config, directory)
+        try:
+            self._settings = self._synchronous()
+            self.table = self._ready_table()
+            self._client.command(self.table.arrival_statement(), data=b"\1", settings=dict(self._settings))
+        except BaseException:
+            self.close()
+            raise
+        self._builder = BlockBuilder(self.table.written)
+
+    @property
+    def server_version(self) -> str:
+        """What the server says it is."""
+        return str(self._client.server_version)
+
+    def insert(self, insert: Insert) -> None:
+        """Makes the rows of `insert` be in the table, each once; returns when they are."""
+        settings: dict[str, Any] = dict(self._settings)
+        lock = self.table.lock(insert)
+        if lock is not None:
+            settings["query_id"] = lock
+        data = self._block(insert)
+        headers: dict[str, str] = {}
+        if self._compress is not None:
+            data = self._compress(data)
+            headers["Content-Encoding"] = self._config.compress
+        self._client.command(
+            self.table.insert_statement(insert), data=data, settings=settings, transport_settings=headers
+        )
+
+    def close(self) -> None:
+        """Closes the connections. An insert that is under way in another thread fails."""
+        self._client.close()
+
+    def _block(self, insert: Insert) -> bytes:
+        try:
+            return self._builder.build(insert.records, insert.timestamps, insert.numbers)
+        except (ValueError, TypeError, AttributeError, OverflowError):
+            # A record that OTLP cannot carry: the journal lets none in, another source of batches might.
+            copies = [record.copy() for record in insert.records]
+            for copy in copies:
+                clean_record(copy)
+            return self._builder.build(copies, insert.timestamps, insert.numbers)
+
+    def _synchronous(self) -> dict[str, str]:
+        """An answer must mean that the rows are in the table. A profile that fixes the setting is obeyed."""
+        setting = self._client.server_settings.get("async_insert")
+        return {"async_insert": "0"} if setting is not None and not setting.readonly else {}
+
+    def _ready_table(self) -> Table:
+        config = self._config
+        columns = self._columns()
+        if columns is None:
+            if not config.create_schema:
+                raise SchemaError(absent(f"{config.database}.{config.logs_table_name}", config))
+            columns = self._create()
+        if "EventName" not in columns and config.create_schema and "LogAttributes" in columns:
+            # What the collector's documentation says to do with a table older than the column.
+            self._client.command(add_event_name(config.database, config.logs_table_name))
+            columns = self._columns() or columns
+        table = Table(config.database, config.logs_table_name, columns)
+        if table.unwritten:
+            self._logger.warning(
+                "table %s has no column %s: that part of each record is not stored",
+                table,
+                ", ".join(table.unwritten),
+            )
+        if config.create_schema:
+            for view in VIEWS:
+                self._ready_view(view, table)
+        return table
+
+    def _create(self) -> dict[str, Column]:
+        config = self._config
+        statement = create_table(
+            config.database, config.logs_table_name, ttl=config.ttl, indexes=config.indexes
+        )
+        try:
+            self._client.command(statement)
+        except clickhouse_connect.driver.exceptions.Error as error:
+            if error.code != UNKNOWN_DATABASE:
+                raise
+            self._client.command(create_database(config.database))
+            self._client.command(statement)
+        self._logger.info("created table %s.%s", config.database, config.logs_table_name)
+        return self._columns() or {}
+
+    def _columns(self) -> dict[str, Column] | None:
+        """The table's columns, or None when there is no such table."""
+        name = qualified(self._config.database, self._config.logs_table_name)
+        try:
+            rows = self._client.query(f"DESCRIBE TABLE {name}").result_rows
+        except clickhouse_connect.driver.exceptions.Error as error:
+            if error.code in (UNKNOWN_TABLE, UNKNOWN_DATABASE):
+                return None
+            raise
+        return {row[0]: Column(row[1], row[2]) for row in rows}
+
+    def _ready_view(self, view: View, table: Table) -> None:
+        """Creates or renews a view. Records flow without it, so that failing here is only said."""
+        database = self._config.database
+        try:
+            rows = self._client.query(
+                f"SELECT comment FROM system.tables WHERE database = {literal(database)} "  # noqa: S608 - quoted
+                f"AND name = {literal(view.name)}"
+            ).result_rows
+            if not rows or view.is_older(rows[0][0]):
+                self._client.command(view.statement(table))
+        except clickhouse_connect.driver.exceptions.Error as error:
+            self._logger.warning("cannot create view %s.%s: %s", database, view.name, error)
+
+
+def _connect(config: ClickHouseConfig, directory: Path) -> Client:
+    url = config.url
+    timeout = max(1, -int(-config.timeout // 1))
+    tls = config.tls
+    password = _password(config, directory)
+    certificate: dict[str, Any] = {}
+    if tls.cert_file:
+        # "strict" sends the certificate and the password; without a password the certificate is the user.
+        certificate = {
+            "client_cert": tls.cert_file,
+            "client_cert_key": tls.key_file or tls.cert_file,
+            "tls_mode": "strict" if password else "mutual",
+        }
+    return clickhouse_connect.get_client(
+        interface=url.scheme,
+        host=url.hostname,
+        port=config.port,
+        proxy_path=url.path,
+        username=config.username or "default",
+        password=password,
+        compress=False,
+        connect_timeout=min(_CONNECT_TIMEOUT, timeout),
+        send_receive_timeout=timeout,
+        verify=not tls.insecure_skip_verify,
+        ca_cert=tls.ca_file or None,
+        client_name=f"otel-fim/{__version__}",
+        # Records of one agent come one after the other; a session would only forbid two connections.
+        autogenerate_session_id=False,
+        autogenerate_query_id=False,
+        dedicated_pool=True,
+        **certificate,
+    )
+
+
+def _password(config: ClickHouseConfig, directory: Path) -> str:
+    if not config.password_file:
+        return config.password.get_secret_value()
+    path = directory / config.password_file
+    try:
+        return path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise CredentialError(f"password_file {path} cannot be read: {reason}") from error
