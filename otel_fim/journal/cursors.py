@@ -205,6 +205,11 @@ class CursorSet:
         position, state = cursor.position, self._state
         if cursor.journal != self._journal:
             return self._oldest(), "its cursor belongs to another journal; all that this one has is delivered"
+        if position.record > state.durable_next:
+            return self._oldest(), (
+                f"its cursor is at record {position.record}, beyond the journal's end ({state.durable_next - 1}); "
+                "all that the journal has is delivered again"
+            )
         segment = state.find(position.segment)
         if segment is not None:
             length, end = state.extent(segment)
@@ -218,14 +223,9 @@ class CursorSet:
             return position, None  # let go by retention; the reader tells what was lost
         elif position.record == state.durable_next:
             return Position(state.active.first, state.durable_length, position.record), None
-        segment = segment or state.holding(position.record)
-        if segment is None:
-            return self._oldest(), (
-                f"its cursor is at record {position.record}, beyond the journal's end ({state.durable_next - 1}); "
-                "all that the journal has is delivered again"
-            )
+        segment = segment or state.holding(position.record) or state.segments[0]
         return Position(segment.first, 0, segment.first), (
-            f"its cursor points into the middle of a line; {segment.name} is delivered again from its start"
+            f"its cursor does not fit the lines of the journal; {segment.name} is delivered again from its start"
         )
 
 

@@ -158,7 +158,9 @@ def test_a_second_opening_is_refused_and_told_by_whom(journals: Any) -> None:
         [sys.executable, "-c", code, journals.directory], capture_output=True, text=True, timeout=60
     )
     assert other.returncode == 1
-    assert f"JournalLockedError: {journals.directory}: the journal is in use by another process" in other.stderr
+    assert (
+        f"JournalLockedError: {journals.directory}: the journal is in use by another process" in other.stderr
+    )
     assert f"(pid {os.getpid()})" in other.stderr
 
 
@@ -208,7 +210,9 @@ def test_a_newer_format_is_refused(journals: Any) -> None:
     path = journals.directory / "journal.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"version": 2}))
-    with pytest.raises(JournalFormatError, match=r"journal\.json: the journal has format version 2.*newer otel-fim"):
+    with pytest.raises(
+        JournalFormatError, match=r"journal\.json: the journal has format version 2.*newer otel-fim"
+    ):
         journals()
     path.write_text('{"something": "else"}')
     with pytest.raises(JournalFormatError, match="not a journal of otel-fim"):
@@ -220,7 +224,9 @@ def test_a_newer_format_is_refused(journals: Any) -> None:
 
 def test_a_directory_that_cannot_be_used_is_named(journals: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Exception, match=r"file: the journal cannot be opened \(Not a directory\)|File exists"):
+    with pytest.raises(
+        Exception, match=r"file: the journal cannot be opened \(Not a directory\)|File exists"
+    ):
         journals(tmp_path / "file")
 
 

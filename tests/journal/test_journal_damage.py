@@ -42,7 +42,12 @@ def test_a_damaged_line_is_skipped_and_counted_once(journals: Any, damaged: Any,
     assert drain(journal.reader("r"), 3) == [n for n in range(1, 101) if n not in (first + 2, first + 4)]
     journal.close()
     (notice,) = journals.notices
-    assert (notice.kind, notice.reason, notice.reader, notice.records_lost) == ("damaged", "journal_torn", "r", 2)
+    assert (notice.kind, notice.reason, notice.reader, notice.records_lost) == (
+        "damaged",
+        "journal_torn",
+        "r",
+        2,
+    )
     assert paths[1].name in notice.detail
     holes = [line.start for line in scan_lines(journals.directory) if line.data is None]
     assert holes == [sum(map(len, lines[:2])), sum(map(len, lines[:4]))]
@@ -121,9 +126,7 @@ def test_a_flipped_bit_in_a_compressed_segment_is_found(journals: Any, damaged: 
     assert [notice.records_lost for notice in journals.notices] == [len(lost)]
 
 
-def test_a_segment_that_vanishes_while_it_is_needed(
-    journals: Any, make_records: Any, drain: Any
-) -> None:
+def test_a_segment_that_vanishes_while_it_is_needed(journals: Any, make_records: Any, drain: Any) -> None:
     journal = journals(segment_size=4096, compression=False)
     for number in range(1, 101):
         journal.append(make_records(number, 1))

@@ -30,7 +30,9 @@ def test_segments_are_named_by_their_first_record(journals: Any, make_records: A
         path = journals.directory / name
         assert path.stat().st_size <= 4096
         first = json.loads(path.read_bytes().split(b"\n")[0])
-        number = first["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"][0]["value"]["intValue"]
+        number = first["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"][0]["value"][
+            "intValue"
+        ]
         assert name == f"{int(number):020d}.jsonl"
     assert journal.bytes_on_disk == sum((journals.directory / name).stat().st_size for name in names)
     assert drain(journal.reader("r")) == list(range(1, 101))
