@@ -153,13 +153,13 @@ def _pairs(items: list[Any], name: str, depth: int) -> Attributes:
     attributes: Attributes = {}
     for index, item in enumerate(items):
         try:
-            key = item["key"]
-            value = item["value"]["stringValue"]
-            if key.__class__ is str and value.__class__ is str:
-                attributes[key] = value
+            key, value = item["key"], item["value"]
+            text = value.get("stringValue")
+            if text.__class__ is str and key.__class__ is str:
+                attributes[key] = text
                 continue
-        except (KeyError, TypeError):
-            pass
+        except (AttributeError, KeyError, TypeError):
+            pass  # what is wrong, if anything is, the careful way below finds
         try:
             pair = fields_of(item)
             key = scalar.text(pair, "key")

@@ -32,6 +32,7 @@ class ChainProcessor(Processor[ChainConfig]):
         self._last_record = context.last_record
         self._position: Position | None = None
         self._is_remembered = False
+        self._remember_from = 0
 
     def start(self) -> None:
         """Finds the end of the stream. A stream that cannot go on is an error in the log, not on start: a new
@@ -46,6 +47,9 @@ class ChainProcessor(Processor[ChainConfig]):
         position = find_position(self._last_record(), remembered)
         self._position = position
         self._is_remembered = remembered == position.stream_id
+        # A first stream is written down once its first batch lies in the journal: an agent that is killed before
+        # that has lost nothing and must not say so at its next start.
+        self._remember_from = 1 if remembered is None else 0
         if position.reason:
             self.context.logger.error(
                 "%s; a new stream %s begins, and what was before it is unknown",
@@ -62,16 +66,15 @@ class ChainProcessor(Processor[ChainConfig]):
         position = self._position
         if position.number == 0:
             records = [self._opening(position), *records]
-        if not self._is_remembered:
-            self._remember(position.stream_id)
+        self._remember(position)
         number, last_hash, bound = position.number, position.hash, position.resource_hash
         try:
             for record in records:
                 number += 1
                 last_hash, bound = _seal(record, position.stream_id, number, last_hash, bound)
         except BaseException:
-            # The pipeline tries the records again one by one, and a half sealed one must not look like a foreign one.
-            for record in records:
+            # The pipeline tries the records again one by one, and none may look as if sealed elsewhere.
+            for record in records[: number - position.number]:
                 unseal(record)
             raise
         position.number, position.hash, position.resource_hash = number, last_hash, bound
@@ -92,10 +95,16 @@ class ChainProcessor(Processor[ChainConfig]):
             body=body,
         )
 
-    def _remember(self, stream_id: str) -> None:
+    def stop(self, timeout: float) -> None:  # noqa: ARG002 - there is nothing to wait for
+        if self._position is not None:
+            self._remember(self._position)
+
+    def _remember(self, position: Position) -> None:
         """A stream whose id cannot be written down goes on: what is lost is that a lost journal is noticed."""
+        if self._is_remembered or position.number < self._remember_from:
+            return
         try:
-            remember_stream(self.context.state_directory, stream_id)
+            remember_stream(self.context.state_directory, position.stream_id)
             self._is_remembered = True
         except OSError as error:
             self.context.logger.warning(
