@@ -42,6 +42,9 @@ _TOO_MANY_PARTITIONS_TEXT: Final = "partitions for single INSERT block"
 _AUTHENTICATION: Final = frozenset({192, 193, 194, 516})
 _ACCESS: Final = frozenset({164, 291, 497})
 _SCHEMA: Final = frozenset({10, 16, 20, 36, 44, 46, 47, 62, 115, 218})
+NO_INPUT: Final = frozenset({36, 46, 48, 62, 344, 395, 497})
+"""What a server answers that cannot do INSERT SELECT FROM input(), or does not let this user: the function or
+the syntax is unknown, not implemented, disabled or denied, or its data does not arrive (395)."""
 _DATA: Final = frozenset(
     # The value does not convert to the column's type, or a constraint does not hold. Errors that a request
     # damaged on its way causes too (26, 27, 32, 33, 117, 131) are not among these: no record is given up for them.
@@ -53,23 +56,23 @@ def failure(error: Exception, config: ClickHouseConfig, table: str) -> Failure:
     """What `error`, raised by clickhouse-connect or below it, means for `table`."""
     where = config.endpoint
     code: int | None = getattr(error, "code", None)
-    cause = _cause(str(error))
+    said = cause(str(error))
     if code is None:
-        return _without_code(str(error), where, cause)
+        return _without_code(str(error), where, said)
     if code in _AUTHENTICATION:
         who = f"user {config.username!r}"
         key = "password_file" if config.password_file else "password"
-        return Failure(Kind.RIGHTS, f"{where} does not let {who} in: {cause}; check username and {key}")
+        return Failure(Kind.RIGHTS, f"{where} does not let {who} in: {said}; check username and {key}")
     if code in _ACCESS:
         return Failure(
             Kind.RIGHTS,
-            f"{where}: user {config.username!r} may not do this: {cause}; the rights that the exporter needs "
+            f"{where}: user {config.username!r} may not do this: {said}; the rights that the exporter needs "
             "are in its README",
         )
     if code in (UNKNOWN_TABLE, UNKNOWN_DATABASE):
         return Failure(Kind.SCHEMA, f"{where}: {absent(table, config)}")
     if code in _SCHEMA:
-        return Failure(Kind.SCHEMA, f"{where}: table {table} does not fit: {cause}")
+        return Failure(Kind.SCHEMA, f"{where}: table {table} does not fit: {said}")
     if code == _RUNNING:
         return Failure(
             Kind.BUSY,
@@ -77,8 +80,8 @@ def failure(error: Exception, config: ClickHouseConfig, table: str) -> Failure:
             "agent that was started with a copy of this one's state",
         )
     if code in _DATA or (code == _TOO_MANY_PARTS and _TOO_MANY_PARTITIONS_TEXT in str(error)):
-        return Failure(Kind.DATA, f"{where}, table {table}: {cause}")
-    return Failure(Kind.BUSY, f"{where} cannot take records now: {cause}")
+        return Failure(Kind.DATA, f"{where}, table {table}: {said}")
+    return Failure(Kind.BUSY, f"{where} cannot take records now: {said}")
 
 
 def absent(table: str, config: ClickHouseConfig) -> str:
@@ -92,26 +95,26 @@ def absent(table: str, config: ClickHouseConfig) -> str:
     return f"table {table} does not exist; {remedy}"
 
 
-def _without_code(text: str, where: str, cause: str) -> Failure:
+def _without_code(text: str, where: str, said: str) -> Failure:
     """The server said nothing that is ClickHouse's: a proxy, the network, or no server at all."""
     status = _STATUS.search(text)
     if status is None:
         remedy = "is the server running and the endpoint right?"
         if "CERTIFICATE" in text.upper():
             remedy = "set tls.ca_file to the authority that signed the server's certificate"
-        return Failure(Kind.UNREACHABLE, f"cannot reach {where}: {cause}; {remedy}")
+        return Failure(Kind.UNREACHABLE, f"cannot reach {where}: {said}; {remedy}")
     if status[1] in ("401", "403"):
-        return Failure(Kind.RIGHTS, f"{where} answers HTTP {status[1]}: {cause}; check username and password")
+        return Failure(Kind.RIGHTS, f"{where} answers HTTP {status[1]}: {said}; check username and password")
     if status[1] == "413":
         return Failure(
             Kind.DATA, f"{where} answers HTTP 413: the request is too large for the server or a proxy"
         )
-    return Failure(Kind.UNREACHABLE, f"{where} answers HTTP {status[1]}: {cause}")
+    return Failure(Kind.UNREACHABLE, f"{where} answers HTTP {status[1]}: {said}")
 
 
-def _cause(text: str) -> str:
+def cause(text: str) -> str:
     """The server's own words, short and on one line, with nothing in them that moves a terminal."""
     match = _EXCEPTION.search(text)
-    cause = _VERSION.split(match[1] if match else text)[0].strip()
-    cause = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(cause.split()))
-    return cause if len(cause) <= _LONGEST_CAUSE else f"{cause[:_LONGEST_CAUSE]}…"
+    said = _VERSION.split(match[1] if match else text)[0].strip()
+    said = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(said.split()))
+    return said if len(said) <= _LONGEST_CAUSE else f"{said[:_LONGEST_CAUSE]}…"

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from otel_fim.exporters.clickhouse.columns import BlockBuilder
 from otel_fim.exporters.clickhouse.compression import compressor
 from otel_fim.exporters.clickhouse.config import ClickHouseConfig
-from otel_fim.exporters.clickhouse.errors import UNKNOWN_DATABASE, UNKNOWN_TABLE, absent
+from otel_fim.exporters.clickhouse.errors import NO_INPUT, UNKNOWN_DATABASE, UNKNOWN_TABLE, absent, cause
 from otel_fim.exporters.clickhouse.plan import Insert
 from otel_fim.exporters.clickhouse.schema import add_event_name, create_database, create_table
 from otel_fim.exporters.clickhouse.sql import literal, qualified
@@ -41,7 +41,7 @@ class Session:
         try:
             self._settings = self._synchronous()
             self.table = self._ready_table()
-            self._client.command(self.table.arrival_statement(), data=b"\1", settings=dict(self._settings))
+            self._atomic = self._can_compare()
         except BaseException:
             self.close()
             raise
@@ -58,18 +58,48 @@ class Session:
         lock = self.table.lock(insert)
         if lock is not None:
             settings["query_id"] = lock
-        data = self._block(insert)
-        headers: dict[str, str] = {}
-        if self._compress is not None:
-            data = self._compress(data)
-            headers["Content-Encoding"] = self._config.compress
-        self._client.command(
-            self.table.insert_statement(insert), data=data, settings=settings, transport_settings=headers
-        )
+        if self._atomic:
+            self._send(self.table.missing_rows_statement(insert), self._block(insert), settings)
+            return
+        if insert.numbers is not None:
+            # Under the lock as well, so that no earlier attempt is under way while this looks.
+            rows = self._client.query(self.table.present_statement(insert), settings=settings).result_rows
+            present = {row[0] for row in rows}
+            insert = insert.part([i for i, number in enumerate(insert.numbers) if number not in present])
+        if insert.records:
+            unnumbered = Insert(insert.stream, insert.records, insert.timestamps, None)
+            self._send(self.table.all_rows_statement(), self._block(unnumbered), settings)
 
     def close(self) -> None:
         """Closes the connections. An insert that is under way in another thread fails."""
         self._client.close()
+
+    def _send(self, statement: str, data: bytes, settings: dict[str, Any]) -> None:
+        headers: dict[str, str] = {}
+        if self._compress is not None:
+            data = self._compress(data)
+            headers["Content-Encoding"] = self._config.compress
+        self._client.command(statement, data=data, settings=settings, transport_settings=headers)
+
+    def _can_compare(self) -> bool:
+        """Whether the server can compare and insert in one statement.
+
+        Where it cannot, asking comes first and inserting second. That holds as long as no attempt arrives late
+        (a proxy that delays or repeats requests) and no second agent writes the same stream.
+        """
+        try:
+            self._client.command(self.table.arrival_statement(), data=b"\1", settings=dict(self._settings))
+        except clickhouse_connect.driver.exceptions.Error as error:
+            if error.code not in NO_INPUT:
+                raise
+            self._logger.warning(
+                "%s: INSERT SELECT FROM input() is not possible (%s); rows are looked up before each insert "
+                "instead. Before ClickHouse 26.5 it needs the right CREATE TEMPORARY TABLE",
+                self._config.endpoint,
+                cause(str(error)),
+            )
+            return False
+        return True
 
     def _block(self, insert: Insert) -> bytes:
         try:
@@ -146,7 +176,7 @@ class Session:
             if not rows or view.is_older(rows[0][0]):
                 self._client.command(view.statement(table))
         except clickhouse_connect.driver.exceptions.Error as error:
-            self._logger.warning("cannot create view %s.%s: %s", database, view.name, error)
+            self._logger.warning("cannot create view %s.%s: %s", database, view.name, cause(str(error)))
 
 
 def _connect(config: ClickHouseConfig, directory: Path) -> Client:

@@ -82,25 +82,32 @@ class Table:
         subject = "\0".join((self.database, self.name, insert.stream))
         return f"otel-fim-insert-{hashlib.blake2b(subject.encode(), digest_size=16).hexdigest()}"
 
-    def insert_statement(self, insert: Insert) -> str:
-        """INSERT of the rows that are not there yet, to be followed by a block in Native format.
+    def missing_rows_statement(self, insert: Insert) -> str:
+        """INSERT of the rows that are not there yet, to be followed by a block in Native format that has
+        `NUMBER_COLUMN`, unless the records are in no stream: then all are inserted.
 
         The comparison is part of the statement and so is made by the server when it executes it, however long
         the request was on its way. Only rows of the stream, the numbers and the times in question are
-        looked at. Records without a stream have nothing to compare and are all inserted.
+        looked at.
         """
         columns = ", ".join(identifier(name) for name in self.written)
         structure = [f"{identifier(name)} {TYPES[name]}" for name in self.written]
         condition = ""
         if insert.stream is not None and insert.numbers is not None:
             structure.append(f"{identifier(NUMBER_COLUMN)} UInt64")
-            condition = f"WHERE {identifier(NUMBER_COLUMN)} NOT IN ({self._present(insert)}) "
+            condition = f"WHERE {identifier(NUMBER_COLUMN)} NOT IN ({self.present_statement(insert)}) "
         target, source = qualified(self.database, self.name), literal(", ".join(structure))
         return (
             f"INSERT INTO {target} ({columns}) SELECT {columns} FROM input({source}) {condition}FORMAT Native"  # noqa: S608 - quoted by sql.py
         )
 
-    def _present(self, insert: Insert) -> str:
+    def all_rows_statement(self) -> str:
+        """INSERT of all rows, to be followed by a block in Native format."""
+        columns = ", ".join(identifier(name) for name in self.written)
+        return f"INSERT INTO {qualified(self.database, self.name)} ({columns}) FORMAT Native"
+
+    def present_statement(self, insert: Insert) -> str:
+        """SELECT of the numbers of those rows of `insert`, which is in a stream, that are there already."""
         numbers = insert.numbers or ()
         number = self.value(NUMBER_KEY)
         # Whole seconds, so that a table whose Timestamp is less precise is searched as well.
