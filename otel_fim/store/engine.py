@@ -1,0 +1,226 @@
+"""chDB as a few plain calls. Only here is chDB imported.
+
+Each request has a connection of its own: it costs under a millisecond, and settings, parameters and the
+current database end with it. Calls block and release the interpreter's lock; they belong on worker threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from otel_fim.store.directory import CONFIG_FILE, DATA
+from otel_fim.store.errors import LOGICAL_ERROR, StoreError
+
+_NOT_STREAMABLE = "Streaming query is not supported"
+
+
+class EngineMissingError(Exception):
+    """chDB is not installed."""
+
+
+def quote(value: bytes) -> bytes:
+    """`value` as an SQL string literal."""
+    return b"'" + value.replace(b"\\", b"\\\\").replace(b"'", b"\\'").replace(b"\0", b"\\0") + b"'"
+
+
+def parameter(value: bytes) -> bytes:
+    """`value` in the escaped form that query parameters are read in, so that it arrives as it is."""
+    return value.replace(b"\\", b"\\\\").replace(b"\t", b"\\t").replace(b"\n", b"\\n").replace(b"\0", b"\\0")
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a statement has read and written so far: rows and bytes."""
+
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    result_bytes: int = 0
+
+
+class Session:
+    """One connection to the engine. Not to be used from two threads at the same time."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.progress = Progress()
+
+    def set(self, values: Iterable[tuple[str, bytes]]) -> None:
+        """Apply settings and `param_` values. Names must be identifiers; the engine checks the rest."""
+        changes = b", ".join(name.encode() + b" = " + quote(value) for name, value in values)
+        if changes:
+            self.execute(b"SET " + changes, "Null")
+
+    def use(self, database: str) -> None:
+        """Make `database` the current one."""
+        self.execute(
+            b"USE `" + database.encode().replace(b"\\", b"\\\\").replace(b"`", b"\\`") + b"`", "Null"
+        )
+
+    def execute(self, statement: bytes, output_format: str) -> bytes:
+        """Run a statement and give its whole result in `output_format` (ClickHouse's format name)."""
+        with _engine_errors():
+            result = self._connection.query(statement, output_format)
+            data: bytes = result.bytes()
+        self._account(result, data)
+        return data
+
+    def stream(self, statement: bytes, output_format: str) -> Iterator[bytes]:
+        """Run a statement and give its result block by block, each block in `output_format` by itself.
+
+        Only a SELECT can be had in pieces; the result of anything else comes as one.
+        """
+        try:
+            handle = self._connection.send_query(statement, output_format)
+        except RuntimeError as error:
+            if _NOT_STREAMABLE not in str(error):
+                raise StoreError.from_engine(error) from None
+            data = self.execute(statement, output_format)
+            if data:
+                yield data
+            return
+        finished = False
+        try:
+            while True:
+                with _engine_errors():
+                    result = self._connection.streaming_fetch_result(handle)
+                    data = result.bytes()
+                if not data and result.rows_read() == 0:
+                    finished = True
+                    return
+                self._account(result, data)
+                yield data
+        finally:
+            if not finished:
+                with contextlib.suppress(RuntimeError):
+                    self._connection.streaming_cancel_query(handle)
+
+    def insert(self, statement: bytes, input_format: str) -> Inserter:
+        """Begin an INSERT (without FORMAT and data); the data follows through the `Inserter`."""
+        with _engine_errors():
+            handle = self._connection.send_insert(statement + b"\n", input_format)
+        return Inserter(self._connection, handle, self.progress)
+
+    def classify(self, statement: bytes) -> tuple[str, int]:
+        """The engine's own view of a text: READ_ONLY, MUTATING, MUTATING_GLOBAL, CONTROL or UNKNOWN, and how
+        many statements it holds (0 when it does not parse)."""
+        found = self._connection.classify_query(statement, "default")
+        return found["query_class"].name, int(found["statement_count"])
+
+    def _account(self, result: Any, data: bytes) -> None:
+        self.progress.read_rows += result.storage_rows_read()
+        self.progress.read_bytes += result.storage_bytes_read()
+        self.progress.written_rows += result.rows_written()
+        self.progress.written_bytes += result.bytes_written()
+        self.progress.result_bytes += len(data)
+
+
+class Inserter:
+    """The data side of an INSERT: `append` any number of times, then `finish` or `cancel`."""
+
+    def __init__(self, connection: Any, handle: Any, progress: Progress) -> None:
+        self._connection = connection
+        self._handle: Any = handle
+        self._progress = progress
+
+    def append(self, data: bytes) -> None:
+        """Hand over a piece; waits while the engine is behind. An error may show only in `finish`."""
+        if data:
+            with _engine_errors():
+                self._connection.insert_append(self._handle, data)
+
+    def finish(self) -> None:
+        """Commit: when this returns, the rows are on disk."""
+        handle, self._handle = self._handle, None
+        with _engine_errors():
+            result = self._connection.insert_done(handle)
+        self._progress.written_rows += result.rows_written()
+        self._progress.written_bytes += result.bytes_written()
+
+    def cancel(self) -> None:
+        """Give up what has not been written yet. Does nothing after `finish`."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with contextlib.suppress(RuntimeError):
+                self._connection.insert_cancel(handle)
+
+
+class Engine:
+    """The engine on one directory: one for each process, one process for each directory."""
+
+    def __init__(self) -> None:
+        self._module: Any = None
+        self._keeper: Any = None
+        self.version = ""
+        self.timezone = ""
+        self.table_functions: frozenset[str] = frozenset()
+
+    def open(self, directory: str) -> None:
+        """Load chDB and the tables under `directory`, which becomes the working directory.
+
+        The engine takes its paths from a connection string that has no escapes; names relative to the working
+        directory need none. Raises `EngineMissingError`, `StoreError`.
+        """
+        os.chdir(directory)
+        tempfile.tempdir = os.environ["TMPDIR"] = os.path.join(os.getcwd(), "tmp")
+        try:
+            from chdb import _chdb
+        except ImportError as error:
+            raise EngineMissingError(
+                f"the embedded store needs chDB ({error}): pip install 'otel-fim[embedded]'"
+            ) from error
+        self._module = _chdb
+        # The engine looks for `Python(name)` tables in the frames of whoever calls it. There is nothing to
+        # see there for somebody who sends SQL.
+        inspect.currentframe = lambda: None
+        with _engine_errors():
+            self._keeper = self._connect()
+        with self.session() as session:
+            self.version = session.execute(b"SELECT version()", "TSVRaw").decode().strip()
+            self.timezone = session.execute(b"SELECT timezone()", "TSVRaw").decode().strip()
+            names = session.execute(b"SELECT lower(name) FROM system.table_functions", "TSVRaw")
+            self.table_functions = frozenset(names.decode().split())
+
+    def close(self) -> None:
+        """Flush and shut down; open sessions must have ended."""
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[Session]:
+        """A connection for one request."""
+        with _engine_errors():
+            connection = self._connect()
+        try:
+            yield Session(connection)
+        finally:
+            connection.close()
+
+    def connect(self) -> tuple[Session, Any]:
+        """A session, and the connection to close when it ends: for a request that hops between threads."""
+        with _engine_errors():
+            connection = self._connect()
+        return Session(connection), connection
+
+    def _connect(self) -> Any:
+        return self._module.connect(f"{DATA}?config-file={CONFIG_FILE}")
+
+
+@contextlib.contextmanager
+def _engine_errors() -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        raise
+    except RuntimeError as error:
+        raise StoreError.from_engine(error) from None
+    except MemoryError:
+        raise StoreError(LOGICAL_ERROR, "out of memory") from None

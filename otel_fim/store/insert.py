@@ -1,0 +1,146 @@
+"""Where an INSERT ends and its data begins.
+
+ClickHouse's grammar (src/Parsers/ParserInsertQuery.cpp): `INSERT INTO [TABLE] name [(columns)] [SETTINGS …]`
+and then either `VALUES` with the data right behind it, or `FORMAT name`, where spaces and tabs and at most
+one line end belong to the statement and the rest is data, byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from otel_fim.store.errors import ACCESS_DENIED, NOT_IMPLEMENTED, StoreError
+from otel_fim.store.sql import Kind, Token, tokens
+
+_BLANK: Final = re.compile(rb"[ \t\f\v]*+")
+# A cheap look at the first word, so that a SELECT is not lexed here at all.
+_LEADING_INSERT: Final = re.compile(
+    rb"(?:\s++|--[^\n]*+(?:\n|$)|\#[ !][^\n]*+(?:\n|$)|/\*.*?\*/|;)*+(?i:INSERT)\b", re.DOTALL
+)
+
+
+@dataclass(slots=True, frozen=True)
+class Insert:
+    """An INSERT whose data follows: `statement` without its FORMAT or VALUES, and where the data begins."""
+
+    statement: bytes
+    format: str
+    data_offset: int
+
+
+class NeedMoreError(Exception):
+    """The text ends before it is clear where the data begins."""
+
+
+def split_insert(text: bytes, *, complete: bool) -> Insert | None:
+    """The INSERT at the head of `text`, or None when `text` is no INSERT that carries data.
+
+    `complete` says that nothing follows `text`. Raises `NeedMoreError` when more must be read (only if not
+    complete), and `StoreError` for `INSERT INTO FUNCTION` and `FROM INFILE`, which would write to and read
+    from places outside the store.
+    """
+    head = _LEADING_INSERT.match(text)
+    if head is None:
+        return None
+    rest = text[head.end() :]
+    start = head.end() - len(b"INSERT")
+    found = _scan(rest, complete=complete)
+    if found is None:
+        return None
+    keyword, name = found
+    statement = text[start : head.end() + keyword.start]
+    if name is None:
+        return Insert(statement, "Values", head.end() + keyword.end)
+    offset = head.end() + name.end
+    if name.end == len(rest) and not complete:
+        raise NeedMoreError
+    offset = _after_format(text, offset, complete=complete)
+    return Insert(statement, name.value.decode("utf-8", "replace"), offset)
+
+
+def _scan(rest: bytes, *, complete: bool) -> tuple[Token, Token | None] | None:
+    """The VALUES token, or the FORMAT token and the name behind it; None for an INSERT … SELECT."""
+    stream = _top_level(rest, complete=complete)
+    token = next(stream, None)
+    if token is not None and token.keyword() == "INTO":
+        token = next(stream, None)
+    if token is not None and token.keyword() in {"TABLE", "FUNCTION"}:
+        # Either word may also be the table's own name; then no name follows.
+        following = next(stream, None)
+        if following is not None and _is_name(following) and following.keyword() not in {"VALUES", "FORMAT"}:
+            if token.keyword() == "FUNCTION":
+                raise StoreError(
+                    NOT_IMPLEMENTED, "INSERT INTO FUNCTION is not available in the embedded store"
+                )
+            token = next(stream, None)
+        else:
+            token = following
+    else:
+        token = next(stream, None)
+    while token is not None:
+        word = token.keyword()
+        following = next(stream, None)
+        if token.value == b".":
+            token = next(stream, None)  # past the table's name behind its database's
+            continue
+        if word == "VALUES":
+            if token.end == len(rest) and not complete:
+                raise NeedMoreError  # the word may go on
+            return token, None
+        if word in {"SELECT", "WITH", "WATCH", "EXPLAIN"} or (
+            token.kind is Kind.OPEN
+            and _first_keyword(rest[token.end : token.end + 4096]) in {"SELECT", "WITH"}
+        ):
+            return None
+        if word == "INFILE":
+            raise StoreError(ACCESS_DENIED, "FROM INFILE is not available in the embedded store")
+        if word == "FORMAT" and following is not None and _is_name(following):
+            return token, following
+        token = following
+    if not complete:
+        raise NeedMoreError
+    return None
+
+
+def _top_level(rest: bytes, *, complete: bool) -> Iterator[Token]:
+    """The tokens outside of brackets, read no further than asked for: behind them is data, of any size."""
+    for token in tokens(rest):
+        unclosed = token.kind is Kind.OTHER and (
+            token.value in {b"'", b'"', b"`"} or rest.startswith(b"/*", token.start)
+        )
+        if unclosed:
+            if not complete:
+                raise NeedMoreError
+            return
+        if token.depth == 0:
+            yield token
+
+
+def _first_keyword(text: bytes) -> str:
+    for token in tokens(text):
+        if token.kind is not Kind.OPEN:
+            return token.keyword()
+    return ""
+
+
+def _is_name(token: Token) -> bool:
+    return token.kind in {Kind.WORD, Kind.QUOTED}
+
+
+def _after_format(text: bytes, offset: int, *, complete: bool) -> int:
+    """Past the blanks and the one line end that still belong to the statement."""
+    blank = _BLANK.match(text, offset)
+    if blank is not None:
+        offset = blank.end()
+    if offset == len(text) or (text[offset:] == b"\r"):
+        if not complete:
+            raise NeedMoreError
+        return len(text)
+    if text[offset : offset + 1] == b"\r":
+        offset += 1
+    if text[offset : offset + 1] == b"\n":
+        offset += 1
+    return offset

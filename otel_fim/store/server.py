@@ -1,0 +1,185 @@
+"""The serving process: directory, engine, socket, event loop, and their end in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from otel_fim.store.directory import DirectoryLock, prepare, write_address
+from otel_fim.store.engine import Engine
+from otel_fim.store.errors import StoreError
+from otel_fim.store.http import Application
+from otel_fim.store.passwords import USERS, Users, ensure_password
+
+LOGGER: Final = logging.getLogger("otel_fim.store")
+DRAIN_SECONDS: Final = 8
+"""Requests under way at a stop have this long to end; then their queries are cancelled."""
+EXIT_SECONDS: Final = 15.0
+"""An engine that has not shut down by then is left to the kernel: what it has acknowledged is on disk."""
+MAX_URL: Final = 2**20
+
+
+class ServeError(Exception):
+    """The store cannot run; the message names the cause and the remedy."""
+
+
+@dataclass(slots=True, frozen=True)
+class Options:
+    """How to serve. `memory` in bytes, `lock_timeout` in seconds."""
+
+    directory: str
+    host: str
+    port: int
+    authenticate: bool = True
+    places: int = 8
+    memory: int = 2 * 2**30
+    threads: int = 2
+    lock_timeout: float = 0.0
+    sandbox: bool = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `ServeError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(256)
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"cannot listen on {address_text(host, port)}: {error.strerror}. "
+            "Another program may have the port: choose another with --listen"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def address_text(host: str, port: int) -> str:
+    """`host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def serve(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `ServeError` when that cannot begin."""
+    from otel_fim.store.engine import EngineMissingError
+
+    try:
+        os.makedirs(options.directory, mode=0o700, exist_ok=True)
+        directory = os.path.realpath(options.directory)
+        lock = DirectoryLock(directory)
+        lock.acquire(options.lock_timeout)
+    except OSError as error:
+        raise ServeError(f"--data {options.directory}: {error.strerror}") from error
+    with contextlib.ExitStack() as stack:
+        stack.callback(lock.release)
+        listener = listen(options.host, options.port)
+        stack.callback(listener.close)
+        try:
+            passwords = {user: ensure_password(directory, user) for user in USERS}
+            prepare(directory, memory=options.memory, threads=options.threads)
+        except (OSError, ValueError) as error:
+            raise ServeError(f"--data {options.directory}: {error}") from error
+        engine = Engine()
+        try:
+            engine.open(directory)
+        except EngineMissingError as error:
+            raise ServeError(str(error)) from error
+        except StoreError as error:
+            raise ServeError(f"the engine cannot open {directory}: {error.message}") from error
+        users = Users(passwords if options.authenticate else None)
+        try:
+            _run(engine, users, options, listener, directory)
+        finally:
+            _exit_later()
+            engine.close()
+
+
+def _run(engine: Engine, users: Users, options: Options, listener: socket.socket, directory: str) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """uvicorn without its own signal handlers: those end the process before the engine is closed."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            host, port = listener.getsockname()[:2]
+            write_address(directory, address_text(host, port))
+            _announce(options, directory, address_text(host, port))
+
+    with ThreadPoolExecutor(max_workers=2 * options.places + 4, thread_name_prefix="query") as executor:
+        application = Application(engine, users, executor, places=options.places, logger=LOGGER)
+        server = Server(
+            uvicorn.Config(
+                application,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                limit_concurrency=64 * options.places,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+                h11_max_incomplete_event_size=MAX_URL,
+                http="h11",
+                ws="none",
+            )
+        )
+        # uvicorn calls it an error when an answer is broken off, which is how a late failure is told.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, _stop, server, engine)
+            await server.serve(sockets=[listener])
+
+        asyncio.run(main())
+        _cancel_everything(engine)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink("address")
+
+
+def _stop(server: object, engine: Engine) -> None:
+    server.should_exit = True  # type: ignore[attr-defined]
+    timer = threading.Timer(DRAIN_SECONDS - 1, _cancel_everything, (engine,))
+    timer.daemon = True
+    timer.start()
+
+
+def _cancel_everything(engine: Engine) -> None:
+    with contextlib.suppress(StoreError, RuntimeError), engine.session() as session:
+        session.execute(b"KILL QUERY WHERE query_id != queryID() ASYNC", "Null")
+
+
+def _exit_later() -> None:
+    timer = threading.Timer(EXIT_SECONDS, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+
+
+def _announce(options: Options, directory: str, address: str) -> None:
+    where = (
+        f"passwords in {directory}/writer.password and reader.password"
+        if options.authenticate
+        else "no passwords"
+    )
+    sys.stderr.write(f"otel-fim store: listening on http://{address}, {where}\n")
+    sys.stderr.flush()
