@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_fim.config.describe import describe
-from otel_fim.config.validate import ServiceConfig
+from otel_fim.config.service import ServiceConfig
 from otel_fim.names.attributes import BEFORE_PREFIX
 from otel_fim.names.registry import ATTRIBUTES, EVENTS, METRICS
 from otel_fim.registry import Registry

@@ -145,6 +145,8 @@ class Component(ABC, Generic[ConfigT]):
 class Receiver(Component[ConfigT]):
     """Turns what the host does into records, on threads of its own."""
 
+    context: ReceiverContext
+
     def __init__(self, config: ConfigT, context: ReceiverContext) -> None:
         self.config = config
         self.context = context
@@ -155,6 +157,8 @@ class Receiver(Component[ConfigT]):
 
 class Processor(Component[ConfigT]):
     """Takes a batch, gives a batch back. Called from one thread, in the pipeline's order."""
+
+    context: ProcessorContext
 
     def __init__(self, config: ConfigT, context: ProcessorContext) -> None:
         self.config = config
@@ -198,6 +202,8 @@ class Exporter(Component[ConfigT]):
     aside. Any other exception counts as retryable.
     """
 
+    context: ExporterContext
+
     def __init__(self, config: ConfigT, context: ExporterContext) -> None:
         self.config = config
         self.context = context
@@ -208,6 +214,8 @@ class Exporter(Component[ConfigT]):
 
 class Extension(Component[ConfigT]):
     """Something beside the pipelines: the health endpoint, the embedded store."""
+
+    context: ExtensionContext
 
     def __init__(self, config: ConfigT, context: ExtensionContext) -> None:
         self.config = config

@@ -82,7 +82,7 @@ class Agent:
     @property
     def state_directory(self) -> Path:
         """Where everything lives, absolute."""
-        return Path(os.path.abspath(os.path.expanduser(self.config.service.state_directory)))
+        return self.config.service.state_path
 
     def start(self) -> None:
         """Starts everything. Raises `StartError` with the reason, after stopping what had been started."""

@@ -63,8 +63,8 @@ class Runner:
         config = load_config(self._files, self._sets)
         agent = Agent(config)
         configure_logging(config.service.telemetry.logs, suppressed=self._counter(agent))
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._received)
+        for handled in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(handled, self._received)
         self._warn(config)
         logger.info("otel-fim %s, pid %d, state in %s", __version__, os.getpid(), agent.state_directory)
         try:

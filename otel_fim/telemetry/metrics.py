@@ -32,7 +32,7 @@ class MetricStore:
         self._counters: dict[tuple[str, Labels], float] = {}
         self._gauges: dict[tuple[str, Labels], Callable[[], float]] = {}
 
-    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
         """Adds `amount` to a counter. Raises `KeyError` for a name that is not in the list of metrics."""
         if name not in METRICS:
             raise KeyError(f"{name} is not in otel_fim.names.metrics")
@@ -40,14 +40,14 @@ class MetricStore:
         with self._lock:
             self._counters[key] = self._counters.get(key, 0) + amount
 
-    def gauge(self, name: str, read: Callable[[], float], **labels: str) -> None:
+    def gauge(self, name: str, read: Callable[[], float], /, **labels: str) -> None:
         """Registers a gauge: `read` is called for each export, from another thread."""
         if name not in METRICS:
             raise KeyError(f"{name} is not in otel_fim.names.metrics")
         with self._lock:
             self._gauges[(name, tuple(sorted(labels.items())))] = read
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, name: str, /, **labels: str) -> float:
         """The sum of all samples of `name` whose labels include `labels`."""
         wanted = set(labels.items())
         return sum(s.value for s in self.samples() if s.name == name and wanted <= set(s.labels))
