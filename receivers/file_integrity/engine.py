@@ -96,6 +96,8 @@ class Engine:
         # Scopes to be compared because something was lost there; each with the gap's reason.
         self._lost: set[tuple[str, bytes | None]] = set()
         self._walks: dict[bytes, Pending] = {}
+        self._scanning = True
+        self._walking = False
         # (sequence, then): called once every path that waited at that sequence has been looked at.
         self._barriers: list[tuple[int, Callable[[], None]]] = []
         self._decide_thread = threading.Thread(target=self._decide, name="file_integrity-engine", daemon=True)
@@ -137,6 +139,13 @@ class Engine:
             )
             return
         self._baseline.close()
+
+    def is_quiet(self) -> bool:
+        """Whether nothing waits: no path, no comparison, no gap to be closed. Says nothing of what is not told yet."""
+        with self._scan_wanted:
+            if self._scanning or self._walking or self._walks or self._lost or self._barriers:
+                return False
+        return self._pending.is_quiet() and not self._notes
 
     # --- the sink ---
 
@@ -288,6 +297,7 @@ class Engine:
             while not self._scan_stop.is_set():
                 with self._scan_wanted:
                     self._scan_wanted.wait_for(lambda: self._walks or self._scan_stop.is_set(), 1.0)
+                    self._walking = bool(self._walks)
                     if not self._walks or self._scan_stop.is_set():
                         continue
                     directory = next(iter(self._walks))
@@ -310,9 +320,11 @@ class Engine:
             following = time.monotonic() + interval
             while not self._scan_stop.is_set():
                 with self._scan_wanted:
+                    self._scanning = bool(self._lost)
                     patience = max(0.0, following - time.monotonic()) if interval else 3600.0
                     self._scan_wanted.wait_for(lambda: self._lost or self._scan_stop.is_set(), patience)
                     lost, self._lost = self._lost, set()
+                    self._scanning = True
                 if self._scan_stop.is_set():
                     return
                 self._rescan(lost)

@@ -262,13 +262,13 @@ class Evaluator:
                 stack.append((child_path, child))
                 if is_directory(child):
                     stack.append((child_path, None))
-            if len(self._records) >= _FLUSH:
-                self._flush()
 
     def _delete_one(self, path: bytes, item: Pending, state: FileState) -> None:
         # What waits for the child itself tells better who removed it.
         own = self._batch.pop(path, None) or self._pending.pop(path) or item
         self._deleted(path, own, state)
+        if len(self._records) >= _FLUSH:
+            self._flush()
 
     def _changed(self, path: bytes, item: Pending, before: FileState, now: FileState) -> None:
         difference = compare(before, now)

@@ -106,6 +106,7 @@ class PendingPaths:
         self._condition = threading.Condition()
         self._hurry = False
         self._sequence = 0
+        self._in_hand = False
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -215,6 +216,11 @@ class PendingPaths:
         with self._condition:
             return self._sequence
 
+    def is_quiet(self) -> bool:
+        """Whether no path waits and none that was taken may still be in hand (until the next `take_due`)."""
+        with self._condition:
+            return not self._paths and not self._in_hand
+
     def oldest(self) -> int | None:
         """The sequence number of the path that waits longest, None when none waits."""
         with self._condition:
@@ -258,6 +264,7 @@ class PendingPaths:
             while True:
                 now = self._clock()
                 taken = self._take(limit, now)
+                self._in_hand = bool(taken)
                 if taken:
                     self._condition.notify_all()
                     return taken

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import time
 from typing import Final
@@ -19,8 +17,8 @@ from otel_fim.receivers.file_integrity.own_processes import OwnProcesses
 from otel_fim.receivers.file_integrity.paths import display
 from otel_fim.receivers.file_integrity.scanner import ScanReport
 from otel_fim.receivers.file_integrity.scope import Rules, Scope, expand_paths, pseudo_mounts
+from otel_fim.receivers.file_integrity.takeover import take_over
 
-_RULES_KEY: Final = "rules"
 _BACKEND_STOP_SECONDS: Final = 2.0
 
 
@@ -48,7 +46,7 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
             context,
             scope,
             baseline,
-            formerly=self._take_over(baseline, scope),
+            formerly=take_over(baseline, scope),
             on_ready=self._ready,
         )
         self._engine = engine
@@ -90,26 +88,6 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
                 "they match nothing or lie in the agent's own directories"
             )
         return scope
-
-    def _take_over(self, baseline: Baseline, scope: Scope) -> Scope | None:
-        """Brings the baseline in line with the configuration: forgets roots that are no longer watched. Gives the
-        scope of the run before when it was another one."""
-        rules = json.dumps(dataclasses.astuple(scope.rules))
-        earlier = baseline.meta(_RULES_KEY)
-        known = baseline.roots()
-        for root in known:
-            if root not in scope.roots:
-                kept = scope.wants(root, directory=True) or bool(scope.roots_below(root))
-                baseline.remove_root(root, keep_content=kept)
-        if earlier != rules:
-            baseline.set_meta(_RULES_KEY, rules)
-        if earlier is None or earlier == rules:
-            return None
-        include, exclude, include_hidden, hidden_names, recursive = json.loads(earlier)
-        return Scope(
-            list(known),
-            Rules(tuple(include), tuple(exclude), include_hidden, tuple(hidden_names), recursive),
-        )
 
     def _start_backends(self, engine: Engine, scope: Scope) -> None:
         chosen = choose_backend(self.config, scope.roots, OwnProcesses(), self.context.logger)
