@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ class GrpcTransport(Transport):
     """
 
     def __init__(self, config: OtlpConfig) -> None:
+        # gRPC's own library writes to stderr, which is the agent's log; only its errors belong there.
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         try:
             import grpc
         except ImportError as error:

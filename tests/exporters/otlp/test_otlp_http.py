@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backports import zstd
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
@@ -24,6 +24,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 from otel_fim.component import ExportResult, PermanentError, RetryableError, StartError
 from otel_fim.exporters.otlp import OtlpExporter
 from otel_fim.otlp import decode_logs_data, decode_logs_data_json
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json; charset=utf-8"}
