@@ -1,0 +1,1 @@
+"""The command line. Commands are modules found by the entry-point group `otel_fim.commands`."""
