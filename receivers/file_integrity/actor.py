@@ -1,0 +1,322 @@
+"""Who did it: from an event's pid and pidfd to an `Actor`, without ever taking one process for another.
+
+A pid alone proves nothing: by the time it is looked up it may belong to someone else. What counts as proof:
+
+- The process of the pidfd has not been waited for *after* /proc was read: its pid was its own all the while.
+- Two events have the same pidfd inode, which is unique for each process since Linux 6.9 (pidfs); before that,
+  the same pid and start time.
+- A pid that was seen alive a moment ago has had no time to come round: the kernel hands pids out in turn, and
+  handing out all the others takes longer than that moment (`reuse_window`).
+
+Without proof there is only the pid. With a process that has exited, what is still known is told, `exited` set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from otel_fim.receivers.file_integrity import procfs
+from otel_fim.receivers.file_integrity.backend import Actor
+from otel_fim.receivers.file_integrity.cache import BoundedCache
+
+PIDFS_MAGIC: Final = 0x50494446
+"""`f_type` of the file system that pidfds live on since Linux 6.9, when their inodes became unique."""
+
+NO_PROCESS: Final = -1
+"""In place of a pidfd: the process has been waited for already (FAN_NOPIDFD)."""
+
+_CACHE_SIZE: Final = 1024
+_FRESH_NANOSECONDS: Final = 1_000_000_000
+_PID_ALLOCATION_NANOSECONDS: Final = 300
+"""Less than the kernel needs to hand out one pid, under one lock for the whole system."""
+
+
+@dataclass(slots=True, frozen=True)
+class Exited:
+    """What the kernel's accounting tells of a process that has ended."""
+
+    command: str
+    real_user_id: int
+    parent_pid: int
+    creation_time_unix_nano: int
+    executable_path: str | None
+
+
+class ExitRecords(Protocol):
+    """Where to ask for processes that have ended."""
+
+    def find(self, pid: int, since: int) -> Exited | None:
+        """The one process with this pid that ended after `since` (monotonic ns); None when there was none,
+        or more than one."""
+
+
+@dataclass(slots=True)
+class _Known:
+    key: object
+    pid: int
+    actor: Actor
+    executable: bytes | None
+    read_at: int
+    seen_alive_at: int
+    checked_in: int
+
+
+class ActorResolver:
+    """Resolves the processes behind events. Used by one thread, the one that reads the events.
+
+    `begin` starts a batch: `queue_empty_at` is a time (monotonic ns) at which no event of the batch had
+    happened yet.
+    """
+
+    def __init__(self, exits: ExitRecords | None = None, *, unique_inodes: bool | None = None) -> None:
+        self._exits = exits
+        self._unique_inodes = pidfd_inodes_are_unique() if unique_inodes is None else unique_inodes
+        self._clock = procfs.BootClock()
+        self._known: BoundedCache[object, _Known] = BoundedCache(_CACHE_SIZE)
+        self._by_pid: BoundedCache[int, _Known] = BoundedCache(_CACHE_SIZE)
+        self._parents: BoundedCache[tuple[int, int], tuple[int, str | None]] = BoundedCache(_CACHE_SIZE)
+        self._window = reuse_window()
+        self._batch = 0
+        self._queue_empty_at = time.monotonic_ns()
+
+    def begin(self, queue_empty_at: int) -> None:
+        self._batch += 1
+        self._queue_empty_at = queue_empty_at
+
+    def resolve(self, pid: int, pidfd: int | None) -> Actor | None:
+        """The actor of an event, None for a process outside this pid namespace.
+
+        `pidfd` is as in the event: -1 for a process that is gone, less when the kernel could make none (too many
+        open files); None when this kernel gives none at all.
+        """
+        if pid <= 0:
+            return None
+        if pidfd is None or pidfd < NO_PROCESS:
+            return self._resolve_by_pid(pid)
+        if pidfd == NO_PROCESS:
+            return self._gone(pid)
+        return self._resolve_by_pidfd(pid, pidfd)
+
+    def _resolve_by_pidfd(self, pid: int, pidfd: int) -> Actor:
+        key: object
+        if self._unique_inodes:
+            key = os.fstat(pidfd).st_ino
+        else:
+            # The start time is that of the right process only when the pid was still its own afterwards.
+            start = _start_ticks(pid)
+            if start is None or not is_unreaped(pidfd):
+                return self._gone(pid)
+            key = (pid, start)
+        known = self._known.get(key)
+        if known is None:
+            return self._read(key, pid, pidfd)
+        if known.checked_in == self._batch:
+            return known.actor
+        now = time.monotonic_ns()
+        if now - known.read_at > _FRESH_NANOSECONDS:
+            return self._read(key, pid, pidfd, known)
+        try:
+            executable = procfs.read_executable(pid)
+        except PermissionError:
+            executable = None
+        except OSError:
+            return self._past(known)
+        if not is_unreaped(pidfd) or (executable is None and known.executable is not None):
+            return self._past(known)
+        if executable != known.executable:
+            return self._read(key, pid, pidfd, known)
+        known.checked_in = self._batch
+        known.seen_alive_at = now
+        return known.actor
+
+    def _resolve_by_pid(self, pid: int) -> Actor:
+        """Without a pidfd from the kernel: the process that has the pid now, if it must be the one."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return self._gone(pid)
+        except OSError:
+            return Actor(pid)
+        try:
+            if time.monotonic_ns() - self._queue_empty_at > self._window:
+                start = _start_ticks(pid)
+                if start is None or self._started_since(start, self._queue_empty_at):
+                    return Actor(pid)
+            return self._resolve_by_pidfd(pid, pidfd)
+        finally:
+            os.close(pidfd)
+
+    @staticmethod
+    def _started_since(start_ticks: int, monotonic_ns: int) -> bool:
+        """Whether a process may have started after the given moment; unsure counts as yes."""
+        tick = 1_000_000_000 // procfs.CLOCK_TICKS_PER_SECOND
+        age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - start_ticks * tick
+        return age - tick < time.monotonic_ns() - monotonic_ns
+
+    def _past(self, known: _Known) -> Actor:
+        """A process that has exited since it was read."""
+        if not known.actor.exited:
+            known.actor = replace(known.actor, exited=True)
+        known.checked_in = self._batch
+        return known.actor
+
+    def _gone(self, pid: int) -> Actor:
+        """A process that has been waited for already: what is proven about it."""
+        known = self._by_pid.get(pid)
+        if known is not None and self._had_no_time_to_come_round(known):
+            return self._past(known)
+        since = self._queue_empty_at if known is None else min(known.seen_alive_at, self._queue_empty_at)
+        record = self._exits.find(pid, since) if self._exits is not None else None
+        if record is None:
+            return Actor(pid, exited=True)
+        if known is not None and known.actor.creation_time_unix_nano is not None:
+            # The same process if it began at the same time; the two clocks are read at different moments.
+            tick = 1_000_000_000 // procfs.CLOCK_TICKS_PER_SECOND
+            difference = abs(known.actor.creation_time_unix_nano - record.creation_time_unix_nano)
+            if difference <= 2 * tick and known.actor.command == record.command:
+                return self._past(known)
+        return self._from_record(pid, record)
+
+    def _had_no_time_to_come_round(self, known: _Known) -> bool:
+        seen = known.seen_alive_at
+        return max(time.monotonic_ns() - seen, seen - self._queue_empty_at) < self._window
+
+    def _from_record(self, pid: int, record: Exited) -> Actor:
+        return Actor(
+            pid,
+            exited=True,
+            executable_path=record.executable_path,
+            command=record.command,
+            real_user_id=record.real_user_id,
+            parent_pid=record.parent_pid or None,
+            creation_time_unix_nano=record.creation_time_unix_nano,
+        )
+
+    def _read(self, key: object, pid: int, pidfd: int, earlier: _Known | None = None) -> Actor:
+        """Reads /proc, quickest to vanish first. Nothing is kept that was read after the pid was given up."""
+        now = time.monotonic_ns()
+        executable: bytes | None = None
+        stat: procfs.Stat | None = None
+        with contextlib.suppress(PermissionError, FileNotFoundError, ProcessLookupError):
+            executable = procfs.read_executable(pid)
+        with contextlib.suppress(OSError, ValueError):
+            stat = procfs.read_stat(pid)
+        if stat is None or not is_unreaped(pidfd):
+            return self._gone(pid) if earlier is None else self._past(earlier)
+        dead = stat.state in (b"Z", b"X")
+        if dead and earlier is not None:
+            return self._past(earlier)
+        actor = Actor(
+            pid,
+            exited=dead,
+            executable_path=None if executable is None else procfs.text(executable),
+            command=procfs.text(stat.command),
+            parent_pid=stat.parent_pid or None,
+            creation_time_unix_nano=self._clock.epoch_nanoseconds(stat.start_ticks),
+        )
+        actor = self._add_ids(actor, pid, pidfd)
+        if dead and executable is None:
+            actor = self._add_executable(actor, pid)
+        if stat.parent_pid:
+            actor = self._add_parent(actor, stat)
+        known = _Known(key, pid, actor, executable, now, now, self._batch)
+        self._known.put(key, known)
+        self._by_pid.put(pid, known)
+        return actor
+
+    @staticmethod
+    def _add_ids(actor: Actor, pid: int, pidfd: int) -> Actor:
+        users: procfs.UserIds | None = None
+        login: int | None = None
+        session: int | None = None
+        with contextlib.suppress(OSError, ValueError):
+            users = procfs.read_user_ids(pid)
+        with contextlib.suppress(OSError, ValueError):
+            login, session = procfs.read_login_ids(pid)
+        if not is_unreaped(pidfd):
+            return replace(actor, exited=True)
+        return replace(
+            actor,
+            effective_user_id=None if users is None else users.effective,
+            real_user_id=None if users is None else users.real,
+            login_user_id=login,
+            session_id=session,
+        )
+
+    def _add_executable(self, actor: Actor, pid: int) -> Actor:
+        """An exited process has no `exe` any more, but the accounting knows the file."""
+        record = None if self._exits is None else self._exits.find(pid, self._queue_empty_at)
+        if record is None or record.command != actor.command:
+            return actor
+        return replace(actor, executable_path=record.executable_path)
+
+    def _add_parent(self, actor: Actor, child: procfs.Stat) -> Actor:
+        pid = child.parent_pid
+        executable: bytes | None = None
+        try:
+            before = procfs.read_stat(pid)
+            # A parent is not younger than its child: this pid is not the parent's any more.
+            if before.start_ticks > child.start_ticks:
+                return actor
+            key = (pid, before.start_ticks)
+            cached = self._parents.get(key)
+            if cached is not None and time.monotonic_ns() - cached[0] < _FRESH_NANOSECONDS:
+                path = cached[1]
+            else:
+                with contextlib.suppress(PermissionError):
+                    executable = procfs.read_executable(pid)
+                if procfs.read_stat(pid).start_ticks != before.start_ticks:
+                    return actor
+                path = None if executable is None else procfs.text(executable)
+                self._parents.put(key, (time.monotonic_ns(), path))
+        except (OSError, ValueError):
+            return actor
+        return replace(actor, parent_executable_path=path, parent_command=procfs.text(before.command))
+
+
+def is_unreaped(pidfd: int) -> bool:
+    """Whether the process of a pidfd runs or waits to be waited for, so that its pid is still its own."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _start_ticks(pid: int) -> int | None:
+    try:
+        return procfs.read_stat(pid).start_ticks
+    except (OSError, ValueError):
+        return None
+
+
+def pidfd_inodes_are_unique() -> bool:
+    """Whether this kernel gives every process a pidfd inode of its own (pidfs, Linux 6.9)."""
+    try:
+        pidfd = os.pidfd_open(os.getpid())
+    except OSError:
+        return False
+    try:
+        buffer = ctypes.create_string_buffer(256)
+        if ctypes.CDLL(None, use_errno=True).fstatfs(pidfd, buffer) != 0:
+            return False
+        return ctypes.c_long.from_buffer(buffer).value == PIDFS_MAGIC
+    finally:
+        os.close(pidfd)
+
+
+def reuse_window() -> int:
+    """Nanoseconds in which a pid cannot come round again, counted with half of all pids in use."""
+    try:
+        pid_max = int(procfs.read_small("/proc/sys/kernel/pid_max"))
+    except (OSError, ValueError):
+        pid_max = 32768
+    return pid_max // 2 * _PID_ALLOCATION_NANOSECONDS
