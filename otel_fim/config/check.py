@@ -61,16 +61,15 @@ def _repair(
 ) -> bool:
     """Gives a key that wants text its text, and a key that is null its default. True when something changed."""
     path = _data_path(value, error)
-    if not path:
+    if not path or error["type"] in ("missing", "extra_forbidden"):
         return False
     parent = _get(value, path[:-1])
     last = path[-1]
-    here = _get(value, path)
+    here = parent[last]
     if error["type"] == "string_type" and (*base, *path) in texts and not isinstance(here, str):
         parent[last] = texts[*base, *path]
         return True
-    is_null = isinstance(parent, dict) and last in parent and here is None
-    if is_null and error["type"] != "extra_forbidden" and last in shape.known_keys(model, path[:-1]):
+    if isinstance(parent, dict) and here is None and last in shape.known_keys(model, path[:-1]):
         del parent[last]
         return True
     return False

@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic.functional_validators import BeforeValidator, PlainValidator, WrapValidator
 
@@ -104,7 +104,7 @@ def conversions(model: type[BaseModel], value: Any, base: Path) -> list[Problem]
 
 
 def _walk(options: list[Any], value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    flat = [found for option in options for found in alternatives(option)]
+    flat = [found for option in options for found in alternatives(option) if found is not type(None)]
     items: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, dict):
         items = value.items()
@@ -153,7 +153,13 @@ def kind_of(value: Any) -> str:
 
 def type_name(annotation: Any) -> str:
     """The type in the words of the documentation: `text`, `list of text`, `'a' or 'b'`."""
-    names = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "nothing"}
+    names = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true or false",
+        SecretStr: "secret text",
+    }
     if get_origin(annotation) is Annotated:
         return type_name(get_args(annotation)[0])
     options = alternatives(annotation)
