@@ -11,6 +11,7 @@ from typing import Final
 from otel_fim.component import AnyProcessor, Health, StoppingError
 from otel_fim.journal import Journal, JournalFullError, JournalNotice, JournalWriteError
 from otel_fim.names import metrics
+from otel_fim.otlp import clean_record
 from otel_fim.pipeline.coverage import coverage_record
 from otel_fim.pipeline.queue import Item, RecordQueue
 from otel_fim.record import Record, Resource, Scope
@@ -104,8 +105,15 @@ class Pipeline:
     def _run(self) -> None:
         while not self._queue.drained and not self._abandon.is_set():
             items = self._queue.take(_BATCH_RECORDS, timeout=1.0)
-            if items:
+            if not items:
+                continue
+            try:
                 self._move(items)
+            except Exception as error:
+                # Not written and so never acknowledged: the receivers report it again after the next start.
+                lost = sum(len(item.records) for item in items)
+                logger.exception("pipeline %s: %d records could not be kept", self.id, lost)
+                self._report(Health.PERMANENT_ERROR, f"{lost} records could not be kept: {error}")
 
     def _move(self, items: list[Item]) -> None:
         records = items[0].records if len(items) == 1 else [r for item in items for r in item.records]
@@ -141,9 +149,19 @@ class Pipeline:
     def _append(self, records: list[Record], callbacks: list[Callable[[], None]]) -> None:
         stopped_at: int | None = None
         reason = "disk_full"
+        cleaned = False
         while True:
             try:
                 self.journal.append(records, on_durable=_joined(callbacks))
+            except ValueError as error:
+                if cleaned:
+                    raise
+                cleaned = True
+                # Something that OTLP cannot carry and that no processor made fit: `chain`, where there is one, has.
+                logger.warning("pipeline %s: a record was made to fit: %s", self.id, error)
+                for record in records:
+                    clean_record(record)
+                continue
             except (JournalFullError, JournalWriteError) as error:
                 if stopped_at is None:
                     stopped_at = time.time_ns()

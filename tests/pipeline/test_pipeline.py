@@ -59,6 +59,18 @@ def test_a_record_that_a_processor_cannot_take_goes_on_without_it(make_house: An
     assert statuses["processor:a"] is Health.RECOVERABLE_ERROR
 
 
+def test_a_record_that_otlp_cannot_carry_is_made_to_fit(make_house: Any) -> None:
+    house = make_house()
+    house.pipeline.put(
+        [Record(event_name="big", attributes={"n": 2**70, "s": "\udcff"}), Record(event_name="next")]
+    )
+    house.pipeline.start()
+    assert house.pipeline.stop(10)
+    big, following = written(house)
+    assert (big.event_name, following.event_name) == ("big", "next")
+    assert str(2**70) in str(big.attributes["n"])
+
+
 def test_stopping_writes_what_is_inside_and_refuses_more(make_house: Any) -> None:
     house = make_house()
     house.pipeline.put([Record(event_name=str(number)) for number in range(100)])
