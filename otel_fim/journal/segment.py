@@ -49,23 +49,24 @@ class Segment:
 
 
 def list_segments(directory: Path) -> list[Segment]:
-    """The segments in a directory, oldest first; changes nothing.
+    """The segments in a directory, oldest first; changes nothing, and may run beside an open journal.
 
     A segment that is there twice, because compressing was interrupted, is taken uncompressed.
     """
-    found: dict[int, Segment] = {}
-    for entry in sorted(os.listdir(directory)):
-        match = _NAME.fullmatch(entry)
-        # "…0001.jsonl" sorts before "…0001.jsonl.zst", so the plain one is met first.
-        if match is None or int(match[1]) in found:
-            continue
-        segment = Segment(directory, int(match[1]), compressed=match[2] is not None)
-        try:
+    # Listed twice: a segment that is compressed this moment changes its name, and one listing can miss both.
+    names = {*os.listdir(directory), *os.listdir(directory)}
+    numbers = sorted({int(match[1]) for match in map(_NAME.fullmatch, names) if match})
+    found = (_find(directory, number) for number in numbers)
+    return [segment for segment in found if segment is not None]
+
+
+def _find(directory: Path, first: int) -> Segment | None:
+    for compressed in (False, True):
+        segment = Segment(directory, first, compressed)
+        with contextlib.suppress(FileNotFoundError):
             _measure(segment)
-        except FileNotFoundError:
-            continue  # removed, or compressed, while we looked
-        found[segment.first] = segment
-    return [found[first] for first in sorted(found)]
+            return segment
+    return None  # removed by retention
 
 
 def clean_up(directory: Path, logger: logging.Logger) -> None:
