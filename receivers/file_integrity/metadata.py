@@ -68,9 +68,14 @@ def is_regular(state: FileState) -> bool:
     return stat.S_ISREG(state.mode)
 
 
+_INT64_LIMIT: Final = 2**63
+
+
 def int64(value: int) -> int:
     """The value, held to 64 bits: a file's time may be set beyond the year 2262, where nanoseconds no longer fit."""
-    return max(-(2**63), min(value, 2**63 - 1))
+    return (
+        value if -_INT64_LIMIT <= value < _INT64_LIMIT else _INT64_LIMIT - 1 if value > 0 else -_INT64_LIMIT
+    )
 
 
 def from_stat(
