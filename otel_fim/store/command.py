@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
 import sys
 from typing import Final
 
 from otel_fim.config.model import parse_size
+from otel_fim.store.address import AddressError, is_loopback, parse_listen
 from otel_fim.store.directory import LockedError
 from otel_fim.store.parent import OrphanError, follow
 from otel_fim.store.server import Options, ServeError, serve
@@ -66,8 +66,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.parent:
             follow(args.parent)
-        host, port = parse_listen(args.listen)
-        if args.no_auth and not _is_loopback(host):
+        try:
+            host, port = parse_listen(args.listen)
+        except AddressError as error:
+            raise ServeError(f"--listen: {error}") from error
+        if args.no_auth and not is_loopback(host):
             raise ServeError(
                 f"--no-auth with --listen {args.listen}: anybody who reaches this address could read and write. "
                 "Listen on 127.0.0.1, or leave --no-auth out"
@@ -97,23 +100,3 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"otel-fim store: {error}\n")
         return 1
     return 0
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """`127.0.0.1:8123`, `[::1]:8123`, `localhost:8123`. Raises `ServeError`."""
-    host, separator, port = text.rpartition(":")
-    if not separator or not port.isdigit() or int(port) > 65535 or (":" in host) != host.startswith("["):
-        raise ServeError(
-            f"--listen {text}: an address and a port are needed, such as 127.0.0.1:8123 or [::1]:8123"
-        )
-    host = host.strip("[]")
-    if host == "localhost":
-        host = "127.0.0.1"
-    try:
-        return str(ipaddress.ip_address(host)), int(port)
-    except ValueError as error:
-        raise ServeError(f"--listen {text}: {host!r} is no IP address") from error
-
-
-def _is_loopback(host: str) -> bool:
-    return ipaddress.ip_address(host).is_loopback

@@ -15,11 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from otel_fim.store.address import address_text
 from otel_fim.store.directory import DirectoryLock, prepare, write_address
-from otel_fim.store.engine import Engine
+from otel_fim.store.engine import Engine, EngineMissingError
 from otel_fim.store.errors import StoreError
 from otel_fim.store.http import Application
 from otel_fim.store.passwords import USERS, Users, ensure_password
+from otel_fim.store.sandbox import confine
 
 LOGGER: Final = logging.getLogger("otel_fim.store")
 DRAIN_SECONDS: Final = 8
@@ -68,15 +70,8 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address_text(host: str, port: int) -> str:
-    """`host:port`, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def serve(options: Options) -> None:
     """Serve until SIGTERM or SIGINT. Raises `ServeError` when that cannot begin."""
-    from otel_fim.store.engine import EngineMissingError
-
     try:
         os.makedirs(options.directory, mode=0o700, exist_ok=True)
         directory = os.path.realpath(options.directory)
@@ -93,6 +88,7 @@ def serve(options: Options) -> None:
             prepare(directory, memory=options.memory, threads=options.threads)
         except (OSError, ValueError) as error:
             raise ServeError(f"--data {options.directory}: {error}") from error
+        free = confine(directory) if options.sandbox else "--no-sandbox"
         engine = Engine()
         try:
             engine.open(directory)
@@ -102,13 +98,15 @@ def serve(options: Options) -> None:
             raise ServeError(f"the engine cannot open {directory}: {error.message}") from error
         users = Users(passwords if options.authenticate else None)
         try:
-            _run(engine, users, options, listener, directory)
+            _run(engine, users, options, listener, directory, free)
         finally:
             _exit_later()
             engine.close()
 
 
-def _run(engine: Engine, users: Users, options: Options, listener: socket.socket, directory: str) -> None:
+def _run(
+    engine: Engine, users: Users, options: Options, listener: socket.socket, directory: str, free: str | None
+) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -122,7 +120,7 @@ def _run(engine: Engine, users: Users, options: Options, listener: socket.socket
             await super().startup(sockets)
             host, port = listener.getsockname()[:2]
             write_address(directory, address_text(host, port))
-            _announce(options, directory, address_text(host, port))
+            _announce(options, directory, address_text(host, port), free)
 
     with ThreadPoolExecutor(max_workers=2 * options.places + 4, thread_name_prefix="query") as executor:
         application = Application(engine, users, executor, places=options.places, logger=LOGGER)
@@ -175,11 +173,12 @@ def _exit_later() -> None:
     timer.start()
 
 
-def _announce(options: Options, directory: str, address: str) -> None:
+def _announce(options: Options, directory: str, address: str, free: str | None) -> None:
     where = (
         f"passwords in {directory}/writer.password and reader.password"
         if options.authenticate
         else "no passwords"
     )
-    sys.stderr.write(f"otel-fim store: listening on http://{address}, {where}\n")
+    confined = "confined to its directory" if free is None else f"not confined to its directory: {free}"
+    sys.stderr.write(f"otel-fim store: listening on http://{address}, {where}; {confined}\n")
     sys.stderr.flush()
