@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import Executor
 from typing import IO, Any, Final, TypeVar
 
@@ -23,6 +23,7 @@ from otel_fim.store.errors import (
     AUTHENTICATION_FAILED,
     BAD_ARGUMENTS,
     QUERY_IS_TOO_LARGE,
+    QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING,
     TOO_MANY_SIMULTANEOUS_QUERIES,
     StoreError,
 )
@@ -75,7 +76,7 @@ class Places:
         self._left_to_wait = waiting
 
     @contextlib.asynccontextmanager
-    async def place(self) -> Any:
+    async def place(self) -> AsyncIterator[None]:
         """Wait for a place and hold it. Raises `StoreError` (TOO_MANY_SIMULTANEOUS_QUERIES)."""
         full = StoreError(
             TOO_MANY_SIMULTANEOUS_QUERIES, f"Too many simultaneous queries. Maximum: {self._running}"
@@ -107,6 +108,7 @@ class Application:
         self._executor = executor
         self._guard = Guard(engine.table_functions)
         self._places = {name: Places(places, 4 * places) for name in ("writer", READER)}
+        self._running: set[str] = set()
         self._logger = logger
         self._name = socket.gethostname()
 
@@ -184,7 +186,7 @@ class Application:
             await body.head(READ_AHEAD)
         else:
             text = await self._all(body, options.query)
-        async with self._places[user].place():
+        async with self._places[user].place(), self._only(options.query_id):
             work = Work(self._engine, self._guard, options, reader=user == READER, readonly=readonly)
             try:
                 if insert is not None:
@@ -193,6 +195,19 @@ class Application:
                     await self._select(work, options, text, headers, receive, answer)
             finally:
                 await asyncio.shield(self._run(work.close))
+
+    @contextlib.asynccontextmanager
+    async def _only(self, query_id: str) -> AsyncIterator[None]:
+        """One query of an id at a time. Raises `StoreError` (QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING)."""
+        if query_id in self._running:
+            raise StoreError(
+                QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING, f"Query with id = {query_id} is already running."
+            )
+        self._running.add(query_id)
+        try:
+            yield
+        finally:
+            self._running.discard(query_id)
 
     async def _insert_of(self, options: Options, body: Body) -> Insert | None:
         """The INSERT that the request is, the body left at the first byte of its data."""

@@ -2,7 +2,8 @@
 
 ClickHouse's grammar (src/Parsers/ParserInsertQuery.cpp): `INSERT INTO [TABLE] name [(columns)] [SETTINGS …]`
 and then either `VALUES` with the data right behind it, or `FORMAT name`, where spaces and tabs and at most
-one line end belong to the statement and the rest is data, byte for byte.
+one line end belong to the statement and the rest is data, byte for byte. An `INSERT … SELECT … FROM
+input('structure') … FORMAT name` has data as well, which the SELECT reads.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_fim.store.errors import ACCESS_DENIED, NOT_IMPLEMENTED, StoreError
-from otel_fim.store.sql import Kind, Token, tokens
+from otel_fim.store.sql import Kind, Token, tokens, unquote
 
 _BLANK: Final = re.compile(rb"[ \t\f\v]*+")
 # A cheap look at the first word, so that a SELECT is not lexed here at all.
@@ -22,13 +23,23 @@ _LEADING_INSERT: Final = re.compile(
 )
 
 
+INPUT_TABLE: Final = "_otel_fim_input"
+"""The temporary table that stands in for `input()`, which chDB cannot feed."""
+
+
 @dataclass(slots=True, frozen=True)
 class Insert:
-    """An INSERT whose data follows: `statement` without its FORMAT or VALUES, and where the data begins."""
+    """An INSERT whose data follows.
+
+    `statement` is its text without FORMAT or VALUES, `data_offset` where the data begins. With `structure`
+    (what `input()` was given) the data are rows of that structure, and `statement` selects them from the table
+    `INPUT_TABLE`.
+    """
 
     statement: bytes
     format: str
     data_offset: int
+    structure: bytes | None = None
 
 
 class NeedMoreError(Exception):
@@ -49,7 +60,7 @@ def split_insert(text: bytes, *, complete: bool) -> Insert | None:
     start = head.end() - len(b"INSERT")
     found = _scan(rest, complete=complete)
     if found is None:
-        return None
+        return _with_input(text, start, complete=complete)
     keyword, name = found
     statement = text[start : head.end() + keyword.start]
     if name is None:
@@ -105,13 +116,46 @@ def _scan(rest: bytes, *, complete: bool) -> tuple[Token, Token | None] | None:
     return None
 
 
+def _with_input(text: bytes, start: int, *, complete: bool) -> Insert | None:
+    """The INSERT … SELECT … FROM input('…') … FORMAT name at `start`, or None for one without `input()`."""
+    statement = bytearray()
+    structure: bytes | None = None
+    copied = start
+    before: list[Token] = []
+    for token in tokens(text[start:]):
+        if _unclosed(token, text[start:]):
+            break
+        if token.kind is Kind.CLOSE and [t.kind for t in before] == [Kind.WORD, Kind.OPEN, Kind.STRING]:
+            call, _, literal = before
+            if call.keyword() == "INPUT" and structure is None:
+                structure = unquote(literal.value)
+                statement += text[copied : start + call.start] + INPUT_TABLE.encode()
+                copied = start + token.end
+        if before and before[-1].keyword() == "FORMAT" and _is_name(token) and token.depth == 0:
+            if structure is None:
+                return None
+            if start + token.end == len(text) and not complete:
+                break
+            statement += text[copied : start + before[-1].start]
+            offset = _after_format(text, start + token.end, complete=complete)
+            return Insert(bytes(statement), token.value.decode("utf-8", "replace"), offset, structure)
+        before = [*before[-2:], token]
+    if not complete:
+        raise NeedMoreError
+    return None
+
+
+def _unclosed(token: Token, text: bytes) -> bool:
+    """Whether a quote or a comment opens here and is not closed."""
+    return token.kind is Kind.OTHER and (
+        token.value in {b"'", b'"', b"`"} or text.startswith(b"/*", token.start)
+    )
+
+
 def _top_level(rest: bytes, *, complete: bool) -> Iterator[Token]:
     """The tokens outside of brackets, read no further than asked for: behind them is data, of any size."""
     for token in tokens(rest):
-        unclosed = token.kind is Kind.OTHER and (
-            token.value in {b"'", b'"', b"`"} or rest.startswith(b"/*", token.start)
-        )
-        if unclosed:
+        if _unclosed(token, rest):
             if not complete:
                 raise NeedMoreError
             return

@@ -10,7 +10,7 @@ from otel_fim.store.encoding import Codec
 from otel_fim.store.engine import Engine, Inserter, Progress, Session, quote
 from otel_fim.store.errors import BAD_ARGUMENTS, QUERY_IS_TOO_LARGE, READONLY, SYNTAX_ERROR, StoreError
 from otel_fim.store.guard import Guard, Statement
-from otel_fim.store.insert import Insert
+from otel_fim.store.insert import INPUT_TABLE, Insert
 from otel_fim.store.native import reframe
 from otel_fim.store.request import Options
 from otel_fim.store.sql import tokens
@@ -48,6 +48,7 @@ class Work:
         self._connection: Any = None
         self._pieces: Iterator[bytes] = iter(())
         self._inserter: Inserter | None = None
+        self._select_input: Statement | None = None
         self.format = options.default_format or DEFAULT_FORMAT
         self.tag = f"otel-fim:{options.query_id}"
 
@@ -109,17 +110,26 @@ class Work:
     def begin_insert(self, insert: Insert) -> None:
         """Begin an INSERT whose data follows through `append`."""
         self.open()
-        whole = insert.statement + b"\nFORMAT " + insert.format.encode()
-        kind, count = self.session.classify(whole)
         if self._readonly:
             raise StoreError(READONLY, "Cannot execute query in readonly mode")
+        whole = insert.statement + b"\nFORMAT " + insert.format.encode()
+        kind, count = self.session.classify(whole)
         if count != 1 or kind not in {"MUTATING", "CONTROL"}:
             self._guard.check(self.session, whole, readonly=False)
             raise StoreError(SYNTAX_ERROR, "Syntax error: the INSERT cannot be understood")
         if not insert.format.isalnum():
             raise StoreError(BAD_ARGUMENTS, f"unknown format {insert.format!r}")
+        if insert.structure is None:
+            self._apply_options()
+            self._inserter = self.session.insert(insert.statement, insert.format)
+            return
+        # chDB cannot feed input(): the data goes into a temporary table, and the SELECT reads that.
+        create = b"CREATE TEMPORARY TABLE %s (%s) ENGINE = Memory" % (INPUT_TABLE.encode(), insert.structure)
+        self._guard.check_names(create)
+        self._select_input = self._guard.check(self.session, insert.statement, readonly=False)
         self._apply_options()
-        self._inserter = self.session.insert(insert.statement, insert.format)
+        self.session.execute(create, "Null")
+        self._inserter = self.session.insert(f"INSERT INTO {INPUT_TABLE}".encode(), insert.format)
 
     def append(self, data: bytes) -> None:
         """Data of the INSERT."""
@@ -132,6 +142,9 @@ class Work:
         inserter, self._inserter = self._inserter, None
         if inserter is not None:
             inserter.finish()
+        if self._select_input is not None:
+            self.session.progress = Progress()
+            self.session.execute(self._select_input.text, "Null")
 
     def check_values(self, data: bytes) -> None:
         """Look at a whole VALUES list before it runs. Raises `StoreError`."""

@@ -54,12 +54,12 @@ _TOKEN: Final = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-_ESCAPE: Final = re.compile(rb"\\x([0-9A-Fa-f]{2})|\\(.)|(``|\"\")", re.DOTALL)
+_ESCAPE: Final = re.compile(rb"\\x([0-9A-Fa-f]{2})|\\(.)|(``|\"\"|'')", re.DOTALL)
 _ESCAPED_BYTES: Final = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"0": b"\0", b"b": b"\b", b"f": b"\f"}
 
 
-def _identifier(quoted: bytes) -> bytes:
-    """What a quoted identifier names."""
+def unquote(quoted: bytes) -> bytes:
+    """What a quoted identifier names, or a string in single quotes says."""
     inner = quoted[3:-3] if quoted[:1] == b"\xe2" else quoted[1:-1]
 
     def replace(match: re.Match[bytes]) -> bytes:
@@ -85,7 +85,7 @@ def tokens(text: bytes) -> Iterator[Token]:
         elif group in {"string", "tag"}:
             kind = Kind.STRING
         elif group == "quoted":
-            kind, value = Kind.QUOTED, _identifier(value)
+            kind, value = Kind.QUOTED, unquote(value)
         elif group == "open":
             kind = Kind.OPEN
         elif group == "close":
