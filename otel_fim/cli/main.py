@@ -25,10 +25,11 @@ _COULD_NOT: Final = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; `argv` defaults to the process's arguments. Gives the exit status, never raises."""
     try:
-        status = _dispatch(sys.argv[1:] if argv is None else list(argv))
+        try:
+            status = _dispatch(sys.argv[1:] if argv is None else list(argv))
+        except SystemExit as error:  # argparse, after --help and for wrong usage
+            status = _exit_status(error)
         sys.stdout.flush()
-    except SystemExit as error:  # argparse, after --help and for wrong usage
-        return _exit_status(error)
     except ConfigError as error:
         return _say(*(str(problem) for problem in error.problems), status=1)
     except CommandLoadError as error:

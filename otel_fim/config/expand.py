@@ -52,7 +52,7 @@ def expand(tree: Any, environ: Mapping[str, str]) -> Expanded:
 
 def escape(text: str) -> str:
     """The text that expands to `text`: what `print-config` writes so that its output can be read again."""
-    return re.sub(r"\$(?=[${])", "$$$$", text)
+    return re.sub(r"\$(?=[${])", "$$", text)
 
 
 class _Expander:

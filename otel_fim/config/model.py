@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 _DURATION_UNIT_SECONDS: Final = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-    "d": 86400.0,
+    "ns": Decimal("1e-9"),
+    "us": Decimal("1e-6"),
+    "µs": Decimal("1e-6"),
+    "ms": Decimal("1e-3"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+    "d": Decimal(86400),
 }
-_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?")
+_DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h|d)")
+_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?")
 _SIZE_UNIT_BYTES: Final = {
     None: 1,
     "B": 1,
@@ -41,16 +43,28 @@ def parse_duration(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("a duration such as '500ms', '5s' or '1h30m' is needed")
     if isinstance(value, int | float):
-        if value < 0:
-            raise ValueError("a duration cannot be negative")
-        return float(value)
+        return _seconds(value)
     text = value.strip()
     if text == "0":
         return 0.0
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{value!r} is not a duration; write it like '500ms', '5s' or '1h30m'")
-    return sum(float(number) * _DURATION_UNIT_SECONDS[unit] for number, unit in parts)
+    return _seconds(
+        sum((Decimal(number) * _DURATION_UNIT_SECONDS[unit] for number, unit in parts), Decimal())
+    )
+
+
+def _seconds(number: float | Decimal) -> float:
+    if number < 0:
+        raise ValueError("a duration cannot be negative")
+    try:
+        seconds = float(number)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise ValueError("a duration must be a finite number")
+    return abs(seconds)  # -0.0 is not negative, and would be written with its sign
 
 
 def parse_size(value: object) -> int:
@@ -62,20 +76,23 @@ def parse_size(value: object) -> int:
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{value!r} is not a size; write it like '64MiB' or '1GB'")
-    return int(float(match[1]) * _SIZE_UNIT_BYTES[match[2]])
+    return int(Decimal(match[1]) * _SIZE_UNIT_BYTES[match[2]])
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact duration text: `1.5` gives `1.5s`, `0.25` gives `250ms`, `120` gives `2m`."""
+    """The shortest exact duration text: `1.5` gives `1.5s`, `0.25` gives `250ms`, `120` gives `2m`.
+
+    `parse_duration` gives the same float back.
+    """
+    exact = Decimal(repr(float(seconds)))
     for unit in ("d", "h", "m"):
         size = _DURATION_UNIT_SECONDS[unit]
-        if seconds >= size and seconds % size == 0:
-            return f"{int(seconds / size)}{unit}"
-    if seconds == 0 or seconds >= 1:
-        return f"{seconds:g}s"
-    if seconds >= 1e-3:
-        return f"{seconds * 1e3:g}ms"
-    return f"{seconds * 1e6:g}us"
+        if seconds >= size and seconds % int(size) == 0:
+            return f"{int(seconds) // int(size)}{unit}"
+    unit = "s"
+    if 0 < exact < 1:
+        unit = next((u for u in ("ms", "us") if exact >= _DURATION_UNIT_SECONDS[u]), "ns")
+    return f"{(exact / _DURATION_UNIT_SECONDS[unit]).normalize():f}{unit}"
 
 
 def format_size(size: int) -> str:
