@@ -20,6 +20,7 @@ from otel_fim.receivers.file_integrity.baseline import Baseline
 from otel_fim.receivers.file_integrity.hasher import hash_file, reason_of
 from otel_fim.receivers.file_integrity.metadata import FileState, Unhashed, from_stat, same_metadata
 from otel_fim.receivers.file_integrity.scope import Scope
+from otel_fim.receivers.file_integrity.switching import quick_turns
 
 _EXAMPLES: Final = 5
 
@@ -94,7 +95,8 @@ class Scanner:
 
         A first error of a worker (a full disk, for example) ends the walk and is raised.
         """
-        return _Walk(self, top).run()
+        with quick_turns():
+            return _Walk(self, top).run()
 
 
 class _Walk:
