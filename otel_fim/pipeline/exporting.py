@@ -17,6 +17,7 @@ from otel_fim.telemetry.metrics import MetricStore
 _READ_TIMEOUT_SECONDS: Final = 0.5
 _MAX_BATCH_RECORDS: Final = 10_000
 _MAX_BATCH_BYTES: Final = 16 * 2**20
+_PATIENCE_SECONDS: Final = 10.0
 
 
 class ExporterRunner:
@@ -46,6 +47,8 @@ class ExporterRunner:
         self._stop_at_idle = threading.Event()
         self._stop_now = threading.Event()
         self._failing = False
+        self._delivered = False
+        self._started = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"export-{self._id}", daemon=True)
         store.gauge(metrics.EXPORTER_QUEUE_SIZE, lambda: float(reader.pending_records), **self._labels)
 
@@ -92,6 +95,7 @@ class ExporterRunner:
 
     def _acknowledge(self, batch: JournalBatch) -> None:
         self._reader.acknowledge(batch)
+        self._delivered = True
         if self._failing:
             self._failing = False
             self._logger.info("delivering again")
@@ -121,7 +125,11 @@ class ExporterRunner:
                 limit = self._retry.max_elapsed_time
                 if not self._retry.enabled or (limit and time.monotonic() - started + wait > limit):
                     return self._set_aside(batch, f"given up: {message}")
-                self._logger.warning("delivery failed, will be tried again: %s", message)
+                if self._delivered or time.monotonic() - self._started > _PATIENCE_SECONDS:
+                    self._logger.warning("delivery failed, will be tried again: %s", message)
+                else:
+                    # A destination that starts at the same time as the agent is not worth a warning.
+                    self._logger.info("not there yet, will be tried again: %s", message)
                 if self._stop_at_idle.is_set() or self._stop_now.wait(wait):
                     return False
                 continue

@@ -49,7 +49,12 @@ class Child:
         if not config.sandbox:
             command.append("--no-sandbox")
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            # Ctrl-C goes to the terminal's whole group; the store must outlive the exporters' last deliveries.
+            start_new_session=True,
         )
         self.started = time.monotonic()
         self._last_words: deque[str] = deque(maxlen=5)

@@ -98,4 +98,7 @@ def configure_logging(config: LogsConfig, suppressed: Callable[[], None] = lambd
     handler.otel_fim = True  # type: ignore[attr-defined]
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
+    for library in ("urllib3", "clickhouse_connect"):
+        # Their warnings are retries and refusals, which the component that uses them reports in its own words.
+        logging.getLogger(library).setLevel(logging.ERROR)
     logging.getLogger("otel_fim").setLevel({"warn": "WARNING"}.get(config.level, config.level.upper()))
