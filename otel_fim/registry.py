@@ -112,7 +112,7 @@ class Registry:
                 points = self._entries[kind, type_].points
                 error = stability = ""
                 try:
-                    stability = self.load(kind, type_).stability
+                    stability = str(self.load(kind, type_).stability)
                 except ComponentLoadError as failure:
                     error = failure.cause
                 distributions = ", ".join(self._entries[kind, type_].distributions)

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Final, TextIO
 
+from otel_fim.config.errors import printable
+
 _BOLD: Final = "\x1b[1m"
 _PLAIN: Final = "\x1b[0m"
 
@@ -20,7 +22,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], stream: Text
 
     Control characters are shown escaped: cells may hold what other packages say of themselves.
     """
-    clean = [[_printable(cell) for cell in row] for row in rows]
+    clean = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [head, *clean]) for column in range(len(head))]
     title = _line(head, widths)
     print(f"{_BOLD}{title}{_PLAIN}" if use_color(stream) else title, file=stream)
@@ -30,7 +32,3 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], stream: Text
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

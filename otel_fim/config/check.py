@@ -151,12 +151,16 @@ def _sentence(error: ErrorDetails) -> str:
         return _choice(str(context["expected"]), given)
     if kind in _COMPARED:
         word, key = _COMPARED[kind]
-        return f"must be {word} {context[key]}"
+        return f"must be {word} {_number(context[key])}"
     if kind in ("too_short", "too_long"):
         limit = context["min_length" if kind == "too_short" else "max_length"]
         return f"{'at least' if kind == 'too_short' else 'at most'} {limit} {_entries(limit)} needed"
     message = error["msg"]
     return message[:1].lower() + message[1:]
+
+
+def _number(limit: Any) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def _entries(count: int) -> str:

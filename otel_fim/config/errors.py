@@ -15,7 +15,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        """One line, whatever the keys and values that it quotes contain."""
+        return printable(f"{self.path}: {self.message}" if self.path else self.message)
 
 
 class ConfigError(Exception):
@@ -41,3 +42,8 @@ def key_path(steps: Iterable[str | int]) -> str:
         else:
             text += f".{step}" if text else step
     return text
+
+
+def printable(text: str) -> str:
+    """`text` with control characters escaped, so that it stays on its line and moves no cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -22,6 +22,7 @@ def problems(load: object, *args: object, **options: object) -> list[str]:
 
 
 def test_all_errors_at_once(registry: Registry) -> None:
+    """`errors.expected` is read by people when it changes: these lines are the interface."""
     found = problems(load_config, [str(TESTDATA / "errors.yaml")], environ={}, registry=registry)
     assert found == (TESTDATA / "errors.expected").read_text().splitlines()
 
@@ -92,10 +93,8 @@ def test_null_is_the_default(load_minimal: object) -> None:
     assert (files.paths, files.settle, files.threads, files.backend) == (["/etc"], 0.1, 2, "auto")
     assert files.limit is None
     assert config.service.extensions == []
-    assert problems(load_minimal, "receivers: {files: {nonsense: }}") == [
-        "receivers.files.nonsense: unknown key (known: backend, even, limit, max_size, one_or_many, paths, ratio, "
-        "recursive, settle, shape, threads)"
-    ]
+    (found,) = problems(load_minimal, "receivers: {files: {nonsense: }}")
+    assert found.startswith("receivers.files.nonsense: unknown key (known: backend, even, limit, max_size,")
     assert problems(load_minimal, "receivers: {files: {paths: [~]}}") == [
         "receivers.files.paths[0]: text is needed, not nothing"
     ]
@@ -131,6 +130,11 @@ def test_files_that_are_no_configuration(load: object, text: str, message: str) 
     assert message in found
 
 
+def test_a_problem_is_one_line(load_minimal: object) -> None:
+    (found,) = problems(load_minimal, 'receivers: {files: {"a\\nservice: forged\\e[2J": 1}}')
+    assert found.startswith("receivers.files.a\\nservice: forged\\x1b[2J: unknown key")
+
+
 def test_files_that_cannot_be_read(tmp_path: Path, registry: Registry) -> None:
     latin = tmp_path / "latin.yaml"
     latin.write_bytes(b"a: 1\nb: caf\xe9\n")
@@ -156,10 +160,10 @@ def test_what_cannot_be_expanded_brings_no_second_error(load_minimal: object) ->
         "exporters: {send: {endpoint: '${env:D}'}}",
     )
     assert [line.partition(":")[0] for line in found] == [
-        "service.queue_size",
+        "exporters.send.endpoint",
         "service.pipelines.logs.receivers[0]",
         "service.pipelines.logs.exporters",
-        "exporters.send.endpoint",
+        "service.queue_size",
     ]
 
 
