@@ -36,7 +36,7 @@ class Failure:
 # The server's numbers, from src/Common/ErrorCodes.cpp.
 UNKNOWN_TABLE: Final = 60
 UNKNOWN_DATABASE: Final = 81
-_RUNNING: Final = 216
+ALREADY_RUNNING: Final = 216
 _TOO_MANY_PARTS: Final = 252
 _TOO_MANY_PARTITIONS_TEXT: Final = "partitions for single INSERT block"
 _AUTHENTICATION: Final = frozenset({192, 193, 194, 516})
@@ -73,7 +73,7 @@ def failure(error: Exception, config: ClickHouseConfig, table: str) -> Failure:
         return Failure(Kind.SCHEMA, f"{where}: {absent(table, config)}")
     if code in _SCHEMA:
         return Failure(Kind.SCHEMA, f"{where}: table {table} does not fit: {said}")
-    if code == _RUNNING:
+    if code == ALREADY_RUNNING:
         return Failure(
             Kind.BUSY,
             f"{where} still works on an insert of the same stream into {table}: an earlier attempt, or a second "

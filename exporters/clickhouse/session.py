@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -12,7 +14,14 @@ from clickhouse_connect.driver.client import Client
 from otel_fim.exporters.clickhouse.columns import BlockBuilder
 from otel_fim.exporters.clickhouse.compression import compressor
 from otel_fim.exporters.clickhouse.config import ClickHouseConfig
-from otel_fim.exporters.clickhouse.errors import NO_INPUT, UNKNOWN_DATABASE, UNKNOWN_TABLE, absent, cause
+from otel_fim.exporters.clickhouse.errors import (
+    ALREADY_RUNNING,
+    NO_INPUT,
+    UNKNOWN_DATABASE,
+    UNKNOWN_TABLE,
+    absent,
+    cause,
+)
 from otel_fim.exporters.clickhouse.plan import Insert
 from otel_fim.exporters.clickhouse.schema import add_event_name, create_database, create_table
 from otel_fim.exporters.clickhouse.sql import literal, qualified
@@ -21,7 +30,11 @@ from otel_fim.exporters.clickhouse.views import VIEWS, View
 from otel_fim.otlp import clean_record
 from otel_fim.version import __version__
 
+T = TypeVar("T")
+
 _CONNECT_TIMEOUT: Final = 10
+_LOCK_WAITS: Final = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""Seconds between attempts while an insert of the same stream is under way. Then the agent's own waits follow."""
 # It writes a line of its own for each failure, beside the exception that says the same.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 
@@ -63,7 +76,8 @@ class Session:
             return
         if insert.numbers is not None:
             # Under the lock as well, so that no earlier attempt is under way while this looks.
-            rows = self._client.query(self.table.present_statement(insert), settings=settings).result_rows
+            statement = self.table.present_statement(insert)
+            rows = self._locked(lambda: self._client.query(statement, settings=settings).result_rows)
             present = {row[0] for row in rows}
             insert = insert.part([i for i, number in enumerate(insert.numbers) if number not in present])
         if insert.records:
@@ -75,6 +89,20 @@ class Session:
         self._client.close()
 
     def _send(self, statement: str, data: bytes, settings: dict[str, Any]) -> None:
+        self._locked(lambda: self._send_once(statement, data, settings))
+
+    def _locked(self, call: Callable[[], T]) -> T:
+        """What `call` gives. A server answers an insert a moment before it forgets the insert's query id."""
+        for wait in _LOCK_WAITS:
+            try:
+                return call()
+            except clickhouse_connect.driver.exceptions.Error as error:
+                if error.code != ALREADY_RUNNING:
+                    raise
+            time.sleep(wait)
+        return call()
+
+    def _send_once(self, statement: str, data: bytes, settings: dict[str, Any]) -> None:
         headers: dict[str, str] = {}
         if self._compress is not None:
             data = self._compress(data)

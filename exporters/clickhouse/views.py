@@ -57,7 +57,7 @@ class View:
             ViewColumn("host", names.HOST_NAME, source="ResourceAttributes").expression(table),
             f"substring(`EventName`, {len(self.prefix) + 1}) AS `event`",
             *(column.expression(table) for column in self.columns),
-            "`SeverityText` AS `severity`",
+            f"{_or_empty(table, 'SeverityText')} AS `severity`",
             f"{table.value(STREAM_KEY)} AS `stream_id`",
             f"{table.value(NUMBER_KEY)} AS `sequence`",
             "`Body` AS `body`",
@@ -71,6 +71,10 @@ class View:
             f"WHERE startsWith(`EventName`, {literal(self.prefix)})\n"
             f"COMMENT {literal(self.comment)}"
         )
+
+
+def _or_empty(table: Table, column: str) -> str:
+    return identifier(column) if column in table.columns else "''"
 
 
 _NUMBER: Final = "toInt64OrNull(*)"
