@@ -92,7 +92,8 @@ def _print_help(parser: argparse.ArgumentParser, names: list[str]) -> None:
     lines.append(f"`{PROGRAM} COMMAND --help` shows a command's options.\n")
     parser.epilog = "\n".join(lines)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.print_help()
+    # Not print_help(), which hides that standard output cannot be written.
+    sys.stdout.write(parser.format_help())
 
 
 def _say(*lines: str, status: int = _COULD_NOT) -> int:
