@@ -141,6 +141,13 @@ class Component(ABC, Generic[ConfigT]):
     def stop(self, timeout: float) -> None:
         """End work within `timeout` seconds and return. Called once, also after a failed `start`."""
 
+    def directories(self) -> Sequence[Path]:
+        """Files and directories that this component and its children write, so that receivers leave them alone.
+
+        Asked once, before any receiver is made.
+        """
+        return ()
+
 
 class Receiver(Component[ConfigT]):
     """Turns what the host does into records, on threads of its own."""
@@ -220,10 +227,6 @@ class Extension(Component[ConfigT]):
     def __init__(self, config: ConfigT, context: ExtensionContext) -> None:
         self.config = config
         self.context = context
-
-    def directories(self) -> Sequence[Path]:
-        """Where this extension and its children write, so that receivers leave it alone."""
-        return ()
 
 
 AnyComponent = Component[Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from otel_fim.component import (
@@ -48,6 +49,9 @@ class OtlpFileExporter(Exporter[OtlpFileConfig]):
     def stop(self, timeout: float) -> None:
         del timeout
         self._close()
+
+    def directories(self) -> Sequence[Path]:
+        return (self._path.absolute(),)
 
     def export(self, batch: Batch) -> ExportResult:
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_fim import names
-from otel_fim.agent.context import ContextFactory
+from otel_fim.agent.factory import ComponentFactory
 from otel_fim.agent.fanout import FanOut
 from otel_fim.agent.resource import detect_resource
 from otel_fim.agent.state import StateDirectory
@@ -104,15 +104,14 @@ class Agent:
     def _build(self, state: StateDirectory) -> None:
         service = self.config.service
         self._resource = detect_resource(state.instance_id, service.telemetry.resource)
-        contexts = ContextFactory(state, self._resource, self.metrics, self.board, (state.path,))
-        self._contexts = contexts
+        factory = ComponentFactory(state, self._resource, self.metrics, self.board, (state.path,))
         for extension_id in service.extensions:
             spec = self.config.extensions[extension_id]
-            extension = spec.cls(spec.config, contexts.extension(spec))
+            extension = factory.extension(spec)
             self._built.extensions.append(extension)
-            contexts.agent_directories += tuple(extension.directories())
+            factory.agent_directories += tuple(extension.directories())
         for pipeline_id in service.pipelines:
-            self._built.lines.append(self._build_line(pipeline_id, contexts, state))
+            self._built.lines.append(self._build_line(pipeline_id, factory, state))
         for receiver_id, spec in self._used_receivers().items():
             pipelines = [
                 line.pipeline
@@ -120,13 +119,13 @@ class Agent:
                 if receiver_id in service.pipelines[line.pipeline.id].receivers
             ]
             emit = FanOut(receiver_id, pipelines, self.metrics)
-            self._built.receivers.append(spec.cls(spec.config, contexts.receiver(spec, emit)))
+            self._built.receivers.append(factory.receiver(spec, emit))
 
     def _used_receivers(self) -> dict[str, ComponentSpec]:
         used = {name for p in self.config.service.pipelines.values() for name in p.receivers}
         return {name: spec for name, spec in self.config.receivers.items() if name in used}
 
-    def _build_line(self, pipeline_id: str, contexts: ContextFactory, state: StateDirectory) -> _Line:
+    def _build_line(self, pipeline_id: str, factory: ComponentFactory, state: StateDirectory) -> _Line:
         service = self.config.service
         wanted = service.pipelines[pipeline_id]
         pipeline: Pipeline | None = None
@@ -150,8 +149,7 @@ class Agent:
         processors = []
         for name in wanted.processors:
             spec = self.config.processors[name]
-            context = contexts.processor(spec, pipeline_id, journal.last_record)
-            processors.append(spec.cls(spec.config, context))
+            processors.append(factory.processor(spec, pipeline_id, journal.last_record))
         pipeline = Pipeline(
             pipeline_id,
             processors,
@@ -160,14 +158,15 @@ class Agent:
             resource=self._resource,
             scope=self._scope,
             store=self.metrics,
-            report=contexts.reporter(f"pipeline:{pipeline_id}"),
+            report=factory.reporter(f"pipeline:{pipeline_id}"),
         )
         exporters, runners = [], []
         for name in wanted.exporters:
             spec = self.config.exporters[name]
-            exporter = spec.cls(spec.config, contexts.exporter(spec, pipeline_id))
+            exporter = factory.exporter(spec, pipeline_id)
             letters = DeadLetters(state.path / "dead_letters", f"{pipeline_id}.{name}")
             exporters.append(exporter)
+            factory.agent_directories += tuple(exporter.directories())
             runners.append(ExporterRunner(exporter, journal.reader(name), letters, self.metrics, pipeline_id))
         journal.active_readers(wanted.exporters)
         for notice in early:

@@ -1,4 +1,4 @@
-"""Makes the contexts that components are given."""
+"""Makes components, each with the context that it is given."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from otel_fim.agent.state import StateDirectory
 from otel_fim.component import (
+    AnyExporter,
+    AnyExtension,
+    AnyProcessor,
+    AnyReceiver,
     Emit,
     ExporterContext,
     ExtensionContext,
@@ -25,8 +29,8 @@ from otel_fim.telemetry.status import StatusBoard
 
 
 @dataclass(slots=True)
-class ContextFactory:
-    """What the contexts of one agent have in common."""
+class ComponentFactory:
+    """What the components of one agent have in common."""
 
     state: StateDirectory
     resource: Resource
@@ -34,21 +38,31 @@ class ContextFactory:
     board: StatusBoard
     agent_directories: tuple[Path, ...]
 
-    def receiver(self, spec: ComponentSpec, emit: Emit) -> ReceiverContext:
-        return ReceiverContext(**self._common(spec), emit=emit)
+    def receiver(self, spec: ComponentSpec, emit: Emit) -> AnyReceiver:
+        """The receiver of `spec`, not started."""
+        made = cast("type[AnyReceiver]", spec.cls)
+        return made(spec.config, ReceiverContext(**self._common(spec), emit=emit))
 
     def processor(
         self, spec: ComponentSpec, pipeline: str, last_record: Callable[[], Record | None]
-    ) -> ProcessorContext:
-        return ProcessorContext(**self._common(spec, pipeline), pipeline=pipeline, last_record=last_record)
+    ) -> AnyProcessor:
+        """The processor of `spec` for one pipeline, not started."""
+        made = cast("type[AnyProcessor]", spec.cls)
+        common = self._common(spec, pipeline)
+        return made(spec.config, ProcessorContext(**common, pipeline=pipeline, last_record=last_record))
 
-    def exporter(self, spec: ComponentSpec, pipeline: str) -> ExporterContext:
-        return ExporterContext(**self._common(spec, pipeline), pipeline=pipeline)
+    def exporter(self, spec: ComponentSpec, pipeline: str) -> AnyExporter:
+        """The exporter of `spec` for one pipeline, not started."""
+        made = cast("type[AnyExporter]", spec.cls)
+        return made(spec.config, ExporterContext(**self._common(spec, pipeline), pipeline=pipeline))
 
-    def extension(self, spec: ComponentSpec) -> ExtensionContext:
-        return ExtensionContext(
+    def extension(self, spec: ComponentSpec) -> AnyExtension:
+        """The extension of `spec`, not started."""
+        made = cast("type[AnyExtension]", spec.cls)
+        context = ExtensionContext(
             **self._common(spec), statuses=self.board.statuses, overall_health=self.board.overall
         )
+        return made(spec.config, context)
 
     def reporter(self, name: str) -> Callable[[Health, str], None]:
         """Reports under `name`, which is `kind:id`, with the pipeline behind it where there is one for each."""
