@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from otel_fim.config.model import ByteSize, ComponentConfig, Duration
-from otel_fim.receivers.file_integrity import profile
+from otel_fim.receivers.file_integrity import globs, profile
 
 
 class FileIntegrityConfig(ComponentConfig):
@@ -52,3 +52,10 @@ class FileIntegrityConfig(ComponentConfig):
     """Threads that hash; more than the processor has cores does not help."""
     max_pending: int = Field(default=200_000, ge=1000)
     """Paths that may wait to be looked at. Beyond it the receiver records a gap and compares everything."""
+
+    @field_validator("include", "exclude", "hidden_names")
+    @classmethod
+    def _patterns_are_understood(cls, patterns: list[str]) -> list[str]:
+        for pattern in patterns:
+            globs.translate(pattern)
+        return patterns
