@@ -23,6 +23,7 @@ from otel_fim.journal.active import ActiveFile
 from otel_fim.journal.config import JournalConfig
 from otel_fim.journal.dispatcher import Callback, Dispatcher
 from otel_fim.journal.errors import JournalClosedError, JournalError, JournalFullError, JournalWriteError
+from otel_fim.journal.lines import Lines
 from otel_fim.journal.notice import GapReason, JournalNotice
 from otel_fim.journal.segment import Segment
 from otel_fim.journal.state import JournalState
@@ -35,8 +36,7 @@ _RETRY_SECONDS: Final = 0.5
 
 @dataclass(slots=True, frozen=True)
 class _Entry:
-    data: bytes
-    records: int
+    lines: Lines
     on_durable: Callback | None
 
 
@@ -91,11 +91,12 @@ class GroupCommit:
         """Whether an append would be taken now."""
         return self._failure is None and self._room(0)
 
-    def append(self, data: bytes, records: int, on_durable: Callback | None, written: Callback) -> None:
-        """Writes whole lines with this many records; `written` is called while the order is still held.
+    def append(self, lines: Lines, on_durable: Callback | None, written: Callback) -> None:
+        """Writes lines, all or none; `written` is called while the order is still held.
 
         Raises `JournalFullError`, `JournalWriteError` or `JournalClosedError`; the journal is then unchanged.
         """
+        data = lines.data
         with self._changed:
             self._wait_for_turn(len(data))
             if data:
@@ -107,11 +108,11 @@ class GroupCommit:
                 self._write(data)
             if not self._entries:
                 self._oldest = time.monotonic()
-            self._entries.append(_Entry(data, records, on_durable))
+            self._entries.append(_Entry(lines, on_durable))
             self._appended_entries += 1
             self._unsynced_bytes += len(data)
-            self._unsynced_records += records
-            self._next_record += records
+            self._unsynced_records += lines.records
+            self._next_record += lines.records
             written()
             if len(self._entries) == 1 or self._due():
                 self._changed.notify_all()
@@ -256,10 +257,12 @@ class GroupCommit:
     def _advance(self, count: int) -> None:
         for _ in range(count):
             entry = self._entries.popleft()
-            self._unsynced_bytes -= len(entry.data)
-            self._unsynced_records -= entry.records
-            self._state.durable_length += len(entry.data)
-            self._state.durable_next += entry.records
+            lines = entry.lines
+            self._unsynced_bytes -= len(lines.data)
+            self._unsynced_records -= lines.records
+            self._state.durable_length += len(lines.data)
+            self._state.durable_next += lines.records
+            self._state.index.add(lines.spans)
             self._durable_entries += 1
             if entry.on_durable is not None:
                 self._dispatcher.put(entry.on_durable)
@@ -281,8 +284,7 @@ class GroupCommit:
         old.close()
         old.segment.length = self._state.durable_length
         old.segment.disk_size = old.length
-        self._state.segments.append(active.segment)
-        self._state.durable_length = 0
+        self._state.begin(active.segment)
         self._active = active
         self._on_rotated()
 
@@ -324,7 +326,6 @@ class GroupCommit:
         if durable == 0:
             self._state.segments.pop()
         self._replace(active)
-        self._state.durable_length = 0
         records = self._unsynced_records
         self._advance(len(self._entries))
         self._failure = None
@@ -352,7 +353,7 @@ class GroupCommit:
             files.remove(replaced.segment.path)
         active = ActiveFile.create(segment)
         try:
-            active.append(b"".join(entry.data for entry in self._entries))
+            active.append(b"".join(entry.lines.data for entry in self._entries))
             active.sync()
         except OSError:
             active.discard()

@@ -18,7 +18,7 @@ from otel_fim.journal.cursor import Position
 from otel_fim.journal.cursors import CursorSet, positions, read_cursor_files
 from otel_fim.journal.dispatcher import Dispatcher
 from otel_fim.journal.errors import JournalError
-from otel_fim.journal.lines import encode_lines
+from otel_fim.journal.lines import LineEncoder
 from otel_fim.journal.maintenance import Maintenance
 from otel_fim.journal.metadata import CleanStop, load_metadata, take_clean_stop, write_clean_stop
 from otel_fim.journal.notice import JournalNotice, Recovery
@@ -53,6 +53,7 @@ class Journal:
         self._notify_outside = notify
         self._lock = lock
         self._closed = False
+        self._encoder = LineEncoder()
         self._last: Record | None = None
         self._last_known = False
         metadata = load_metadata(directory, logger)
@@ -183,13 +184,13 @@ class Journal:
         `JournalWriteError` when the disk fails, `JournalClosedError` after `close`; nothing has then been
         appended and `on_durable` is never called.
         """
-        data = encode_lines(records)
+        lines = self._encoder.encode(records)
 
         def written() -> None:
             if records:
                 self._last, self._last_known = records[-1], True
 
-        self._commit.append(data, len(records), on_durable, written)
+        self._commit.append(lines, on_durable, written)
 
     def has_room(self) -> bool:
         """Whether an append would be taken now."""

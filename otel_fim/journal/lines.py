@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -15,30 +15,56 @@ MAX_LINE_BYTES: Final = 2**20
 """A line is made smaller when it is larger than this and holds more than one record."""
 
 
-def encode_lines(records: Sequence[Record]) -> bytes:
-    """The records as lines, each of at most 1000 records and about 1 MiB, each ended by a newline.
+class Lines(NamedTuple):
+    """Lines, each ended by a newline; for each its size with the newline and its number of records."""
 
-    A record that OTLP cannot carry (an integer beyond 64 bits, say) is written as `clean_record` makes it fit.
+    data: bytes
+    spans: list[tuple[int, int]]
+    records: int
+
+
+class LineEncoder:
+    """Turns records into lines of at most 1000 records and about 1 MiB.
+
+    Remembers how large records have been, so that a line is seldom encoded only to be found too large. May be
+    used from several threads.
     """
-    return b"".join(
-        line
-        for start in range(0, len(records), MAX_LINE_RECORDS)
-        for line in _encode(records[start : start + MAX_LINE_RECORDS])
-    )
 
+    def __init__(self) -> None:
+        self._record_bytes = 1.0
 
-def _encode(records: Sequence[Record]) -> Iterator[bytes]:
-    try:
-        line = encode_logs_data_json(records)
-    except ValueError:
-        line = encode_logs_data_json([_fitting(record) for record in records])
-    if len(line) <= MAX_LINE_BYTES or len(records) == 1:
-        yield line + b"\n"
-        return
-    # Records differ in size: halves are tried rather than a size computed.
-    middle = len(records) // 2
-    yield from _encode(records[:middle])
-    yield from _encode(records[middle:])
+    def encode(self, records: Sequence[Record]) -> Lines:
+        """The records as lines.
+
+        A record that OTLP cannot carry (an integer beyond 64 bits, say) is written as `clean_record` makes it
+        fit.
+        """
+        data: list[bytes] = []
+        spans: list[tuple[int, int]] = []
+        start = 0
+        while start < len(records):
+            count = min(MAX_LINE_RECORDS, max(1, int(MAX_LINE_BYTES / self._record_bytes)))
+            piece = records[start : start + count]
+            for line, held in self._pieces(piece):
+                data.append(line)
+                spans.append((len(line), held))
+            start += len(piece)
+        return Lines(b"".join(data), spans, len(records))
+
+    def _pieces(self, records: Sequence[Record]) -> Iterator[tuple[bytes, int]]:
+        try:
+            line = encode_logs_data_json(records)
+        except ValueError:
+            line = encode_logs_data_json([_fitting(record) for record in records])
+        # A little more than what was seen, for the next ones may be larger.
+        self._record_bytes = max(1.0, 1.1 * len(line) / len(records))
+        if len(line) <= MAX_LINE_BYTES or len(records) == 1:
+            yield line + b"\n", len(records)
+            return
+        # Records differ in size: halves are tried rather than a size computed.
+        middle = len(records) // 2
+        yield from self._pieces(records[:middle])
+        yield from self._pieces(records[middle:])
 
 
 def _fitting(record: Record) -> Record:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from otel_fim.journal.batch import JournalBatch
 from otel_fim.journal.cursor import CursorFile, Position, moved
@@ -15,9 +16,11 @@ from otel_fim.journal.errors import JournalClosedError
 from otel_fim.journal.lines import count_records
 from otel_fim.journal.notice import GapReason, JournalNotice, NoticeKind
 from otel_fim.journal.segment import Segment
-from otel_fim.journal.source import Source, iter_lines, open_source
+from otel_fim.journal.source import Source, fetch_all, iter_lines, open_source
 from otel_fim.journal.state import JournalState
 from otel_fim.otlp import OtlpDecodeError
+
+_NEWLINE: Final = ord("\n")
 
 __all__ = ["JournalBatch", "JournalReader"]
 
@@ -89,8 +92,6 @@ class JournalReader:
             segment, limit, end_record = self._settle()
             if segment is None:
                 return None
-            lines: list[bytes] = []
-            records = size = 0
             first, offset, record = self._position
             try:
                 source = self._open(segment)
@@ -98,6 +99,11 @@ class JournalReader:
                 # Let go this moment, or taken away by somebody: then all of it counts as damaged.
                 self._position = Position(first, limit, record)
                 continue
+            batch = self._take_indexed(segment, source, max_records, max_bytes)
+            if batch is not None:
+                return batch
+            lines: list[bytes] = []
+            records = size = 0
             for line in iter_lines(source, offset, limit):
                 if record + records >= end_record:
                     break  # written again to the next segment after a failed fsync
@@ -124,6 +130,30 @@ class JournalReader:
             if end == self._position:
                 return None
             self._position = end
+
+    def _take_indexed(
+        self, segment: Segment, source: Source, max_records: int, max_bytes: int
+    ) -> JournalBatch | None:
+        """The same, without a look at the lines, where this process knows them."""
+        first, offset, record = self._position
+        with self._state.changed:
+            index = self._state.index_of(segment)
+            spans = index.take(offset, max_records, max_bytes) if index is not None else []
+        if not spans:
+            return None
+        data = fetch_all(source, offset, spans[-1].end - offset)
+        if data is None:
+            return None
+        lines, start = [], 0
+        for span in spans:
+            end = span.end - offset
+            if data[end - 1] != _NEWLINE:
+                return None  # not what was written
+            lines.append(data[start : end - 1])
+            start = end
+        records = sum(span.records for span in spans)
+        end_position = Position(first, spans[-1].end, record + records)
+        return JournalBatch(tuple(lines), records, self._position, end_position, self._undecodable)
 
     def _settle(self) -> tuple[Segment | None, int, int]:
         """Moves over ends of segments and over losses, to where the next line is; (None, 0, 0) at the end."""

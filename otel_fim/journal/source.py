@@ -100,6 +100,22 @@ def open_source(segment: Segment) -> Source:
         raise
 
 
+def fetch_all(source: Source, offset: int, size: int) -> bytes | None:
+    """`size` bytes from `offset`, or None when they cannot be had."""
+    pieces = []
+    while size:
+        try:
+            piece = source.fetch(offset, size)
+        except DamagedRegionError:
+            return None
+        if not piece:
+            return None
+        pieces.append(piece)
+        offset += len(piece)
+        size -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
 def iter_lines(source: Source, offset: int, limit: int) -> Iterator[Line]:
     """The lines between two offsets; what cannot be read, or has no newline, comes as a `Line` without data."""
     start = position = offset

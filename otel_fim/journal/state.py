@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from otel_fim.journal.index import KEPT_SEGMENTS, LineIndex
 from otel_fim.journal.segment import Segment
 
 _first = attrgetter("first")
@@ -25,6 +26,28 @@ class JournalState:
     durable_next: int
     closed: bool = False
     changed: threading.Condition = field(default_factory=threading.Condition)
+    _indexes: dict[int, LineIndex] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._indexes[self.active.first] = LineIndex(self.durable_length)
+
+    def begin(self, segment: Segment) -> None:
+        """Makes an empty segment the active one."""
+        self.segments.append(segment)
+        self.durable_length = 0
+        self._indexes.pop(segment.first, None)
+        self._indexes[segment.first] = LineIndex(0)
+        while len(self._indexes) > KEPT_SEGMENTS:
+            del self._indexes[next(iter(self._indexes))]
+
+    @property
+    def index(self) -> LineIndex:
+        """Where the durable lines of the active segment are."""
+        return self._indexes[self.active.first]
+
+    def index_of(self, segment: Segment) -> LineIndex | None:
+        """Where the lines of a segment are, if this process has written them not long ago."""
+        return self._indexes.get(segment.first)
 
     @property
     def active(self) -> Segment:

@@ -15,7 +15,7 @@ import pytest
 
 from otel_fim.journal import JournalFullError, JournalWriteError, files, scan_lines
 from otel_fim.journal.active import ActiveFile
-from otel_fim.journal.lines import encode_lines
+from otel_fim.journal.lines import LineEncoder
 from otel_fim.record import Record
 
 
@@ -32,18 +32,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def block_of_records(make_records: Any, first: int) -> list[Record]:
     """Ten records whose line is exactly 20,480 bytes long."""
     records: list[Record] = make_records(first, 10, body="x" * 1000)
-    records[0].body = "x" * (1000 + 20_480 - len(encode_lines(records)))
+    records[0].body = "x" * (1000 + 20_480 - len(LineEncoder().encode(records).data))
     return records
 
 
 def fill_up(path: Path) -> None:
     """Takes all the room there is."""
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"\0" * 4096)
-        except OSError as error:
-            assert error.errno == errno.ENOSPC
+    with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        _write_for_ever(file.fileno())
+
+
+def _write_for_ever(descriptor: int) -> None:
+    while True:
+        os.write(descriptor, b"\0" * 4096)
 
 
 def append_until_full(journal: Any, make_records: Any, first: int, error: type[Exception]) -> int:
@@ -150,8 +151,8 @@ def dying_disk(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     os.sync()
     subprocess.run(["fstrim", disk], check=True, timeout=30)
     yield disk, below
-    subprocess.run(["umount", disk], check=True, timeout=30)
-    subprocess.run(["umount", below], check=True, timeout=30)
+    subprocess.run(["umount", "--lazy", disk], check=True, timeout=30)
+    subprocess.run(["umount", "--lazy", below], check=True, timeout=30)
 
 
 @pytest.mark.root
