@@ -42,9 +42,11 @@ _TOO_MANY_PARTITIONS_TEXT: Final = "partitions for single INSERT block"
 _AUTHENTICATION: Final = frozenset({192, 193, 194, 516})
 _ACCESS: Final = frozenset({164, 291, 497})
 _SCHEMA: Final = frozenset({10, 16, 20, 36, 44, 46, 47, 62, 115, 218})
-NO_INPUT: Final = frozenset({36, 46, 48, 62, 344, 395, 497})
-"""What a server answers that cannot do INSERT SELECT FROM input(), or does not let this user: the function or
-the syntax is unknown, not implemented, disabled or denied, or its data does not arrive (395)."""
+NO_INPUT: Final = frozenset({46, 48, 344, 497})
+"""What a server answers that cannot do INSERT SELECT FROM input(), or does not let this user: the function is
+unknown, not implemented, disabled or denied."""
+DATA_LOST: Final = 395
+"""What `Table.arrival_statement` fails with when its data does not arrive."""
 _DATA: Final = frozenset(
     # The value does not convert to the column's type, or a constraint does not hold. Errors that a request
     # damaged on its way causes too (26, 27, 32, 33, 117, 131) are not among these: no record is given up for them.

@@ -16,6 +16,7 @@ from otel_fim.exporters.clickhouse.compression import compressor
 from otel_fim.exporters.clickhouse.config import ClickHouseConfig
 from otel_fim.exporters.clickhouse.errors import (
     ALREADY_RUNNING,
+    DATA_LOST,
     NO_INPUT,
     UNKNOWN_DATABASE,
     UNKNOWN_TABLE,
@@ -118,6 +119,11 @@ class Session:
         try:
             self._client.command(self.table.arrival_statement(), data=b"\1", settings=dict(self._settings))
         except clickhouse_connect.driver.exceptions.Error as error:
+            if error.code == DATA_LOST:
+                raise SchemaError(
+                    "the server takes INSERT SELECT FROM input() and drops the data: it is not a ClickHouse that "
+                    "records can be trusted to"
+                ) from error
             if error.code not in NO_INPUT:
                 raise
             self._logger.warning(
