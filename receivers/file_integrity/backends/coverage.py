@@ -21,13 +21,15 @@ from typing import Final, Protocol
 from otel_fim.receivers.file_integrity.backend import Actor, Filter
 from otel_fim.receivers.file_integrity.backends.directories import Directory, DirectoryTree
 from otel_fim.receivers.file_integrity.backends.hints import (
+    ATTRIBUTES,
+    CONTENT,
     CREATED,
     DELETED,
     DIRECTORY,
     SUBTREE,
     HintBatch,
 )
-from otel_fim.receivers.file_integrity.backends.kernel import open_directory
+from otel_fim.receivers.file_integrity.backends.kernel import DIRECTORY_FLAGS, PATH_FLAGS, open_directory
 from otel_fim.receivers.file_integrity.backends.mounts import contains
 
 REASON_BACKEND_LIMITED: Final = "backend_limited"
@@ -114,14 +116,16 @@ class Coverage:
         self._ways = next_names(self._roots)
         self._walks: deque[_Walk] = deque()
         self._failed: set[bytes] = set()
-        self._retry_at = 0.0
+        self._blind: set[bytes] = set()
+        self._told: dict[bytes, str] = {}
+        self._retry_at = time.monotonic() + retry_interval
         self.tree = DirectoryTree(None)
 
     # --- What the backend calls -----------------------------------------------------------------------
 
     def begin(self) -> None:
         """Starts the first walk. Raises `OSError` when `/` cannot be opened."""
-        descriptor = open_directory(b"/")
+        descriptor = open_directory(b"/", PATH_FLAGS)
         try:
             key = self._watcher.watch(descriptor, b"", self._depth(b"/") or Depth.ENTRIES)
             self.tree.set_key(self.tree.top, key)
@@ -135,7 +139,7 @@ class Coverage:
     def step(self, seconds: float) -> bool:
         """Works for about `seconds`; True while there is more to do now."""
         deadline = time.monotonic() + seconds
-        if self._failed and time.monotonic() >= self._retry_at:
+        if (self._failed or self._blind) and time.monotonic() >= self._retry_at:
             self._retry()
         while self._walks:
             walk = self._walks[0]
@@ -151,28 +155,32 @@ class Coverage:
 
     def seconds_to_retry(self) -> float | None:
         """When `step` has something to do again although nothing happens; None for never."""
-        return max(0.0, self._retry_at - time.monotonic()) if self._failed else None
+        return max(0.0, self._retry_at - time.monotonic()) if self._failed or self._blind else None
 
     def appeared(self, parent: Directory, name: bytes, *, deep: bool = False) -> bool:
-        """A directory was created or moved here. False when it is not wanted or could not be watched."""
+        """A directory was created or moved here. False when nothing below it is wanted or can be watched."""
         path = parent.prefix + name
         depth = self._depth(path)
         if not parent.attached or depth is None:
             return False
         try:
-            descriptor = open_directory(parent.path)
+            descriptor = open_directory(parent.path, PATH_FLAGS)
         except OSError as error:
             # Gone means renamed or removed meanwhile: the event that says so is on its way.
             self._failure(path, error)
             return False
         try:
+            if self._crosses(descriptor, name, path):
+                depth = Depth.NAME
             child, new = self._attach(parent, descriptor, name, depth)
         except OSError as error:
             self._failure(path, error)
             return False
         finally:
             os.close(descriptor)
-        if depth is not Depth.NAME and (new or deep):
+        if depth is Depth.NAME:
+            return False
+        if new or deep:
             self._walks.append(_Walk(child, deep=deep))
         return True
 
@@ -202,6 +210,9 @@ class Coverage:
         self._left(parent, name, actor)
         # Other patterns may hold at the new place: everything below is looked at again.
         self.appeared(new_parent, new_name, deep=True)
+        if key is None:
+            # Which directory it was is not known: two may have changed places.
+            self.appeared(parent, name, deep=True)
 
     def resync(self, path: bytes) -> None:
         """Something was mounted or unmounted at `path`."""
@@ -223,6 +234,7 @@ class Coverage:
     def _finish(self, walk: _Walk) -> None:
         if walk.retries is not None and not walk.failed:
             self._failed.discard(walk.retries)
+            self._told.pop(walk.retries, None)
         if walk.announce and walk.root.attached:
             self._announce(walk.root.path)
 
@@ -230,7 +242,9 @@ class Coverage:
         """Makes the known children of a directory those that it has and that are wanted."""
         seen = set()
         try:
-            descriptor = open_directory(directory.path)
+            # On the way to a root nothing is listed, and so nothing need be readable.
+            flags = DIRECTORY_FLAGS if self._scope.descends(directory.path) else PATH_FLAGS
+            descriptor = open_directory(directory.path, flags)
             try:
                 for name, depth in self._wanted_children(directory, descriptor):
                     seen.add(name)
@@ -252,20 +266,21 @@ class Coverage:
             return
         if directory.children:
             for child in [child for name, child in directory.children.items() if name not in seen]:
+                if directory.path in self._blind:
+                    self._roots_gone(child.path, None)
                 self._forget(child, unwatch=True)
 
     def _wanted_children(self, directory: Directory, descriptor: int) -> list[tuple[bytes, Depth]]:
         prefix = directory.prefix
         if not self._scope.descends(directory.path):
             return self._next_on_the_way(directory, descriptor)
-        device = os.fstat(descriptor).st_dev if self._one_file_system else None
         with os.scandir(descriptor) as entries:
             names = [os.fsencode(entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)]
         wanted = []
         for name in names:
             depth = self._depth(prefix + name)
-            if device is not None and depth is Depth.CONTENT and _device(descriptor, name) != device:
-                depth = Depth.CONTENT if prefix + name in self._roots else Depth.NAME
+            if depth is Depth.CONTENT and self._crosses(descriptor, name, prefix + name):
+                depth = Depth.NAME
             if depth is not None:
                 wanted.append((name, depth))
         return wanted
@@ -282,6 +297,7 @@ class Coverage:
                     self._watcher.watch(descriptor, b"", Depth.CONTENT)
                 except OSError as error:
                     self._failure(below, error)
+                    self._blind.add(directory.path)
         return wanted
 
     def _attach(
@@ -294,8 +310,12 @@ class Coverage:
         except OSError as error:
             if depth is Depth.CONTENT or error.errno not in _DENIED:
                 raise
-            # A directory on the way that cannot be watched does not hide the root below it.
+            # A directory on the way that cannot be watched does not hide the root below it, which is looked
+            # for at every retry.
             key = None
+            self._blind.add(parent.prefix + name)
+        if self._told:
+            self._told.pop(parent.prefix + name, None)
         known = parent.child(name)
         if known is not None:
             if known.key == key:
@@ -327,11 +347,21 @@ class Coverage:
         """A directory is not here any more: with it went the roots below it."""
         path = parent.prefix + name
         if path in self._ways:
-            for root in self._roots_below(path):
-                self._batch.add(root, DELETED | DIRECTORY | SUBTREE, actor)
+            self._roots_gone(path, actor)
         if path in self._ways or path in self._roots:
             # The root may come back as a file: the directory above has to be watched for its content then.
             self._walks.append(_Walk(parent, announce=False, spawn=True))
+
+    def _crosses(self, descriptor: int, name: bytes, path: bytes) -> bool:
+        """Whether a sub-directory is the door to another file system that is not to be entered."""
+        if not self._one_file_system or path in self._roots:
+            return False
+        try:
+            return (
+                os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_dev != os.fstat(descriptor).st_dev
+            )
+        except OSError:
+            return False
 
     # --- Judging paths ---------------------------------------------------------------------------------
 
@@ -346,6 +376,10 @@ class Coverage:
     def _roots_below(self, path: bytes) -> list[bytes]:
         prefix = path if path == b"/" else path + b"/"
         return sorted(root for root in self._roots if root.startswith(prefix))
+
+    def _roots_gone(self, path: bytes, actor: Actor | None) -> None:
+        for root in [path] if path in self._roots else self._roots_below(path):
+            self._batch.add(root, DELETED | DIRECTORY | SUBTREE, actor)
 
     def _announce(self, path: bytes) -> None:
         if self._scope.descends(path):
@@ -367,20 +401,25 @@ class Coverage:
         reason, remedy, again = _judge(error)
         if error.errno == errno.ENOSPC:
             path = next((root for root in sorted(self._roots) if contains(root, path)), path)
-        if path in self._failed:
-            return True
         if again:
-            if not self._failed:
-                self._retry_at = time.monotonic() + self._retry_interval
             self._failed.add(path)
-        self._lost(reason, path, f"{error.strerror}: {remedy}")
+        if self._told.get(path) != reason:
+            self._told[path] = reason
+            self._lost(reason, path, f"{error.strerror}: {remedy}")
         return again
 
     def _retry(self) -> None:
-        """Tries again what could not be watched; as long as that fails, it is polling."""
+        """Tries again what could not be watched; as long as that fails, this is polling."""
         self._retry_at = time.monotonic() + self._retry_interval
         for path in self._failed:
             self._walks.append(_Walk(self.tree.nearest(path), deep=True, retries=path))
+        for path in self._blind:
+            directory = self.tree.find(path)
+            if directory is not None:
+                self._walks.append(_Walk(directory, announce=False, spawn=True))
+                for name in self._ways.get(path, ()):
+                    if directory.prefix + name in self._roots and directory.child(name) is None:
+                        self._batch.add(directory.prefix + name, CONTENT | ATTRIBUTES)
 
 
 def _judge(error: OSError) -> tuple[str, str, bool]:
@@ -426,10 +465,3 @@ def _is_directory(descriptor: int, name: bytes) -> bool:
         return stat.S_ISDIR(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode)
     except OSError:
         return False
-
-
-def _device(descriptor: int, name: bytes) -> int:
-    try:
-        return os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_dev
-    except OSError:
-        return -1

@@ -7,7 +7,6 @@ import logging
 import os
 import resource
 import select
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -20,6 +19,7 @@ from otel_fim.receivers.file_integrity.backends.fanotify_api import ALL_FEATURES
 from otel_fim.receivers.file_integrity.backends.fanotify_marks import DirectoryMarks
 from otel_fim.receivers.file_integrity.backends.fanotify_translate import Translator
 from otel_fim.receivers.file_integrity.backends.hints import HintBatch
+from otel_fim.receivers.file_integrity.backends.loop import Loop
 from otel_fim.receivers.file_integrity.backends.mounts import MountWatch
 
 _LARGEST_READ: Final = 256 * 1024
@@ -27,7 +27,6 @@ _SMALL_READ: Final = 16 * 1024
 _LARGEST_EVENT: Final = 2048
 _SMALLEST_EVENT: Final = 64
 _STEP_SECONDS: Final = 0.002
-_ERROR_PAUSE_SECONDS: Final = 1.0
 
 REMEDY: Final = "it needs CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH: run the agent as root"
 
@@ -75,10 +74,7 @@ class FanotifyBackend(Backend):
         self._logger = logger or logging.getLogger(__name__)
         self._features = features
         self._unlimited_queue = unlimited_queue
-        self._thread: threading.Thread | None = None
-        self._ready = threading.Event()
-        self._stopping = False
-        self._wake = -1
+        self._loop: Loop | None = None
         self._read_size = _SMALL_READ
         self._queue_empty_at = time.monotonic_ns()
 
@@ -107,25 +103,17 @@ class FanotifyBackend(Backend):
             lambda: self._ignored_pids() | {own},
         )
         self._mounts = MountWatch()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._coverage.begin()
-        self._thread = threading.Thread(target=self._run, name="fanotify", daemon=True)
-        self._thread.start()
-        self._ready.wait()
+        self._loop = Loop(self.name, self._idle, sink.lost, self._logger)
+        self._loop.add(self._group.descriptor, select.POLLIN, self._read)
+        self._loop.add(self._mounts.descriptor, select.POLLPRI | select.POLLERR, self._remounted)
+        self._loop.start()
 
     def stop(self, timeout: float) -> None:
-        if self._thread is None:
-            return
-        self._stopping = True
-        os.eventfd_write(self._wake, 1)
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            self._logger.warning("the fanotify reader did not stop within %.1f s", timeout)
-            return
-        self._thread = None
-        self._group.close()
-        self._mounts.close()
-        os.close(self._wake)
+        if self._loop is not None and self._loop.stop(timeout):
+            self._loop = None
+            self._group.close()
+            self._mounts.close()
 
     def describe(self) -> str:
         return (
@@ -134,40 +122,10 @@ class FanotifyBackend(Backend):
 
     # --- The reading thread --------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        poll = select.poll()
-        poll.register(self._group.descriptor, select.POLLIN)
-        poll.register(self._mounts.descriptor, select.POLLPRI | select.POLLERR)
-        poll.register(self._wake, select.POLLIN)
-        busy = True
-        while not self._stopping:
-            try:
-                busy = self._turn(poll, busy)
-                if not busy:
-                    self._ready.set()
-            except Exception as error:
-                # The death of this thread would be a gap that nobody is told of.
-                self._logger.exception("the fanotify reader failed and goes on")
-                self._sink.lost(REASON_IO_ERROR, None, f"reading fanotify events failed: {error}")
-                self._ready.set()
-                time.sleep(_ERROR_PAUSE_SECONDS)
-        self._ready.set()
-
-    def _turn(self, poll: select.poll, busy: bool) -> bool:
-        """Reads what is there and works a little on the walks; True when these are not finished."""
-        if busy:
-            timeout: float | None = 0
-        else:
-            pause = self._coverage.seconds_to_retry()
-            timeout = None if pause is None else pause * 1000
-        for descriptor, _ in poll.poll(timeout):
-            if descriptor == self._group.descriptor:
-                self._read()
-            elif descriptor == self._mounts.descriptor:
-                self._remounted()
-        busy = self._coverage.step(_STEP_SECONDS)
+    def _idle(self) -> float | None:
+        more = self._coverage.step(_STEP_SECONDS)
         self._batch.flush()
-        return busy
+        return 0 if more else self._coverage.seconds_to_retry()
 
     def _read(self) -> None:
         before = time.monotonic_ns()
@@ -178,7 +136,10 @@ class FanotifyBackend(Backend):
         parsed = fanotify_events.parse(buffer)
         try:
             self._actors.begin(self._queue_empty_at)
-            self._translator.handle(parsed.events)
+            events = (
+                parsed.events if self._group.features.rename else fanotify_events.pair_moves(parsed.events)
+            )
+            self._translator.handle(events)
         finally:
             kernel.close_quietly(fanotify_events.pidfds(parsed.events))
         if parsed.error is not None:

@@ -10,6 +10,10 @@ import struct
 from typing import Final, NamedTuple
 
 from otel_fim.receivers.file_integrity.backends.fanotify_api import (
+    FAN_MOVED_FROM,
+    FAN_MOVED_TO,
+    FAN_ONDIR,
+    FAN_RENAME,
     INFO_DFID,
     INFO_DFID_NAME,
     INFO_FID,
@@ -117,6 +121,23 @@ def _parse_records(buffer: bytes, at: int, end: int, mask: int, pid: int) -> tup
 
 
 _WITH_HANDLE: Final = frozenset((INFO_FID, INFO_DFID_NAME, INFO_DFID, INFO_OLD_DFID_NAME, INFO_NEW_DFID_NAME))
+
+
+def pair_moves(events: list[Event]) -> list[Event]:
+    """For kernels that tell a rename as two events: makes one FAN_RENAME of a FAN_MOVED_FROM that is followed at
+    once by a FAN_MOVED_TO of the same process. Nothing in the events proves that they belong together; who
+    takes the pair for a rename has to compare the files."""
+    paired: list[Event] = []
+    for event in events:
+        if event.mask & ~FAN_ONDIR == FAN_MOVED_TO and paired:
+            last = paired[-1]
+            if last.mask == event.mask ^ FAN_MOVED_TO ^ FAN_MOVED_FROM and last.pid == event.pid:
+                mask = FAN_RENAME | (event.mask & FAN_ONDIR)
+                # Of the two pidfds one is used; the caller closes those of the events that were read.
+                paired[-1] = last._replace(mask=mask, new_directory=event.directory, new_name=event.name)
+                continue
+        paired.append(event)
+    return paired
 
 
 def pidfds(events: list[Event]) -> list[int]:

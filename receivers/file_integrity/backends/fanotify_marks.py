@@ -54,8 +54,8 @@ class DirectoryMarks:
             fsid = self._look_up(mount_id, directory, name)
         if depth is not Depth.NAME:
             mask = self._content if depth is Depth.CONTENT else self._entries
-            flags = FAN_MARK_ADD | FAN_MARK_ONLYDIR | (FAN_MARK_DONT_FOLLOW if name else 0)
-            self._group.mark(flags, mask, directory, name or None)
+            flags = FAN_MARK_ADD | FAN_MARK_ONLYDIR | FAN_MARK_DONT_FOLLOW
+            self._group.mark(flags, mask, directory, name or b".")
         return fsid + handle
 
     def _look_up(self, mount_id: int, directory: int, name: bytes) -> bytes:

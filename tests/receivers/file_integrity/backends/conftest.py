@@ -59,12 +59,12 @@ class Collector:
     def wait_for(self, path: bytes | str | os.PathLike[str], change: Change) -> None:
         self.wait(lambda: (self.changes(path) & change) == change, f"no {change} for {os.fsencode(path)!r}")
 
-    def covered(self, path: bytes | str | os.PathLike[str]) -> bool:
+    def covered(self, path: bytes | str | os.PathLike[str], since: int = 0) -> bool:
         """Whether a path was named, or a directory above it is to be compared."""
         wanted = os.fsencode(path)
         return any(
             hint.path == wanted or (Change.SUBTREE in hint.change and wanted.startswith(hint.path + b"/"))
-            for hint in list(self.seen)
+            for hint in self.seen[since:]
         )
 
     def wait_covered(self, path: bytes | str | os.PathLike[str]) -> None:
@@ -123,11 +123,20 @@ class Watching:
         return self.sink
 
     def settle(self, directory: str | bytes | os.PathLike[str]) -> None:
-        """Until everything that happened before has been handed over: events keep their order."""
-        self._marker += 1
-        marker = os.path.join(os.fsencode(directory), b"settled-%d" % self._marker)
-        run("touch", marker)
-        self.sink.wait_for(marker, Change.CREATED)
+        """Until everything that happened before has been handed over and the directory is watched.
+
+        Events keep their order. A file that was made before its directory was watched is covered by the
+        comparison that is asked for afterwards; then the next one must be seen.
+        """
+        for _ in range(10):
+            self._marker += 1
+            marker = os.path.join(os.fsencode(directory), b"settled-%d" % self._marker)
+            since = len(self.sink.seen)
+            run("touch", marker)
+            self.sink.wait(lambda: self.sink.covered(marker, since), f"nothing for {marker!r}")  # noqa: B023
+            if Change.CREATED in self.sink.changes(marker):
+                return
+        raise AssertionError(f"{directory!r} never came to be watched")
 
     def stop(self) -> None:
         for backend in self._started:

@@ -1,0 +1,189 @@
+"""What all backends that watch directory by directory have in common, on the real kernel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_fim.receivers.file_integrity.backend import Backend, Change
+from otel_fim.receivers.file_integrity.backends.fanotify import FanotifyBackend
+from otel_fim.receivers.file_integrity.backends.inotify import InotifyBackend
+
+
+@pytest.fixture(params=[FanotifyBackend, InotifyBackend], ids=["fanotify", "inotify"])
+def make(request: Any) -> Callable[[], Backend]:
+    if request.param is FanotifyBackend and os.geteuid() != 0:
+        pytest.skip("needs root")
+    backend: Callable[[], Backend] = request.param
+    return backend
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "b" / "file").write_text("old")
+    (tmp_path / "outside").mkdir()
+    return root
+
+
+def test_rename_within_in_and_out(make: Any, watching: Any, shell: Any, tree: Path) -> None:
+    sink = watching.start(make(), tree)
+    shell("mv a/b/file a/renamed; mv a/renamed ../outside/gone; mv ../outside/gone back", tree)
+    sink.wait_for(tree / "back", Change.MOVED_TO)
+    (within,) = sink.of(tree / "a/renamed")[:1]
+    assert (within.change, within.old_path) == (Change.MOVED_TO, os.fsencode(tree / "a/b/file"))
+    sink.wait_for(tree / "a/renamed", Change.MOVED_FROM)
+    assert sink.of(tree / "back")[0].old_path is None
+
+
+def test_new_directories_are_watched_and_announced(make: Any, watching: Any, shell: Any, tree: Path) -> None:
+    sink = watching.start(make(), tree)
+    shell("mkdir -p n1/n2/n3; echo x > n1/n2/n3/early; echo x > n1/early", tree)
+    for path in ("n1/n2/n3/early", "n1/early"):
+        sink.wait_covered(tree / path)
+    sink.wait_for(tree / "n1", Change.CREATED | Change.DIRECTORY | Change.SUBTREE)
+    watching.settle(tree / "n1/n2/n3")
+
+
+def test_a_directory_moved_within_keeps_its_watch(make: Any, watching: Any, shell: Any, tree: Path) -> None:
+    sink = watching.start(make(), tree)
+    shell("mv a c", tree)
+    sink.wait_for(tree / "c", Change.MOVED_TO | Change.DIRECTORY | Change.SUBTREE)
+    assert sink.of(tree / "c")[0].old_path == os.fsencode(tree / "a")
+    watching.settle(tree / "c/b")
+    shell("mkdir d; mv c/b d/b2; echo x > d/b2/file", tree)
+    sink.wait_covered(tree / "d/b2/file")
+    watching.settle(tree / "d/b2")
+
+
+def test_a_directory_moved_out_and_in(make: Any, watching: Any, shell: Any, tree: Path) -> None:
+    sink = watching.start(make(), tree)
+    shell("mv a ../outside/a", tree)
+    sink.wait_for(tree / "a", Change.MOVED_FROM | Change.DIRECTORY | Change.SUBTREE)
+    sink.clear()
+    shell("echo y > ../outside/a/b/file; mv ../outside/a back", tree)
+    sink.wait_for(tree / "back", Change.MOVED_TO | Change.DIRECTORY | Change.SUBTREE)
+    watching.settle(tree / "back/b")
+    assert not [hint for hint in sink.seen if b"/b/file" in hint.path]
+
+
+def test_removed_and_made_again(make: Any, watching: Any, shell: Any, tree: Path) -> None:
+    sink = watching.start(make(), tree)
+    shell("rm -r a; mkdir -p a/b", tree)
+    sink.wait_for(tree / "a", Change.DELETED | Change.CREATED | Change.DIRECTORY)
+    sink.wait_for(tree / "a/b/file", Change.DELETED)
+    watching.settle(tree / "a/b")
+
+
+def test_roots_that_do_not_exist_yet(make: Any, watching: Any, shell: Any, tmp_path: Path) -> None:
+    file, directory = tmp_path / "x/y/file", tmp_path / "x/z/directory"
+    sink = watching.start(make(), file, directory)
+    shell("mkdir -p x/y x/z/other; echo x > x/y/file; echo x > x/y/other", tmp_path)
+    sink.wait_for(file, Change.CREATED)
+    shell("mkdir x/z/directory; echo x > x/z/directory/file", tmp_path)
+    sink.wait_covered(directory / "file")
+    shell("echo y >> x/y/file; echo y > x/z/other/file", tmp_path)
+    sink.wait_for(file, Change.CONTENT)
+    sink.clear()
+    shell("rm -r x", tmp_path)
+    sink.wait_for(file, Change.DELETED)
+    sink.wait_for(directory, Change.DELETED)
+    shell("mkdir -p prepared/y prepared/z/directory; echo x > prepared/y/file; mv prepared x", tmp_path)
+    sink.wait_for(file, Change.CREATED)
+    sink.wait_for(directory, Change.SUBTREE)
+    sink.clear()
+    shell("mv x elsewhere", tmp_path)
+    sink.wait_for(file, Change.DELETED)
+    sink.wait_for(directory, Change.DELETED | Change.SUBTREE)
+    assert {hint.path for hint in sink.seen} == {os.fsencode(file), os.fsencode(directory)}
+    assert not sink.gaps
+
+
+def test_a_root_that_becomes_a_file_and_a_directory_again(
+    make: Any, watching: Any, shell: Any, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    sink = watching.start(make(), root)
+    shell("rmdir root; echo x > root", tmp_path)
+    sink.wait_for(root, Change.DELETED | Change.CREATED)
+    sink.clear()
+    shell("echo y >> root", tmp_path)
+    sink.wait_for(root, Change.CONTENT)
+    shell("rm root; mkdir root; echo x > root/file", tmp_path)
+    sink.wait_covered(root / "file")
+    watching.settle(root)
+
+
+def test_names_of_all_kinds(make: Any, watching: Any, run: Any, tree: Path) -> None:
+    sink = watching.start(make(), tree)
+    names = [
+        b"new\nline",
+        b"quote'\"",
+        b"\x1b[31mred",
+        b"\xff\xfe not utf-8",
+        b"x" * 255,
+        b" ",
+        b"-n",
+        b"\xe2\x80\xae",
+    ]
+    for name in names:
+        directory = os.fsencode(tree) + b"/" + name
+        run("mkdir", "--", directory)
+        sink.wait_for(directory, Change.CREATED | Change.SUBTREE)
+        run("touch", b"%s/%s" % (directory, name))
+        sink.wait_for(directory + b"/" + name, Change.CREATED)
+
+
+def test_paths_longer_than_the_kernel_takes(make: Any, watching: Any, run: Any, tree: Path) -> None:
+    name = "n" * 200
+    script = f"""
+import os, sys
+os.chdir({str(tree)!r})
+for _ in range(int(sys.argv[1])):
+    os.makedirs({name!r}, exist_ok=True)
+    os.chdir({name!r})
+open(sys.argv[2], "w").close()
+"""
+    run(sys.executable, "-c", script, "30", "before")
+    sink = watching.start(make(), tree)
+    deep = os.fsencode(tree) + b"".join(b"/" + name.encode() for _ in range(30))
+    assert len(deep) > 4096
+    run(sys.executable, "-c", script, "30", "first")
+    sink.wait_for(deep + b"/first", Change.CREATED)
+    deeper = deep + b"".join(b"/" + name.encode() for _ in range(30))
+    run(sys.executable, "-c", script, "60", "second")
+    sink.wait_covered(deeper + b"/second")
+    run(sys.executable, "-c", script, "60", "third")
+    sink.wait_covered(deeper + b"/third")
+    shutil.rmtree(tree)
+    assert not sink.gaps
+
+
+def test_a_directory_moved_out_and_back_to_its_name(make: Any, watching: Any, shell: Any, tree: Path) -> None:
+    watching.start(make(), tree)
+    for _ in range(5):
+        shell("mv a ../outside/a; mv ../outside/a a", tree)
+        watching.settle(tree / "a/b")
+
+
+def test_directories_that_change_places(make: Any, watching: Any, run: Any, tree: Path) -> None:
+    sink = watching.start(make(), tree)
+    run("mkdir", tree / "c")
+    exchange = f"""
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.renameat2(-100, {os.fsencode(tree / "a")!r}, -100, {os.fsencode(tree / "c")!r}, 2) == 0
+"""
+    run(sys.executable, "-c", exchange)
+    sink.wait_for(tree / "a", Change.MOVED_TO)
+    sink.wait_for(tree / "c", Change.MOVED_TO)
+    watching.settle(tree / "c/b")
+    watching.settle(tree / "a")
