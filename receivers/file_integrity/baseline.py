@@ -23,8 +23,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from otel_fim.receivers.file_integrity.metadata import FileState, is_directory
-from otel_fim.receivers.file_integrity.paths import split
+from otel_fim.receivers.file_integrity.metadata import FileState, Unhashed, is_directory
+from otel_fim.receivers.file_integrity.paths import join, split
 
 SCHEMA_VERSION: Final = 1
 _APPLICATION_ID: Final = 0x6F66696D  # "ofim"
@@ -203,6 +203,22 @@ class Baseline:
         """The roots that were watched when the database was last used, with the time (ns) at which their first
         baseline was whole, or None."""
         return dict(self._reader().execute("SELECT path, completed FROM root"))
+
+    def has_root(self, path: bytes) -> bool:
+        """Whether the root has been taken on."""
+        return self._reader().execute("SELECT 1 FROM root WHERE path = ?", (path,)).fetchone() is not None
+
+    def without_hash(self, reason: Unhashed, examples: int) -> tuple[int, list[bytes]]:
+        """How many files have no hash for that reason, and some of their paths."""
+        reader = self._reader()
+        count = reader.execute("SELECT count(*) FROM entry WHERE unhashed = ?", (int(reason),)).fetchone()[0]
+        if not count:
+            return 0, []
+        found = reader.execute(
+            "SELECT d.path, e.name FROM entry e JOIN directory d ON d.id = e.dir WHERE e.unhashed = ? LIMIT ?",
+            (int(reason), examples),
+        )
+        return count, [join(directory, name) for directory, name in found]
 
     def pending(self, root: bytes) -> int:
         """How many directories below (and including) `root` are yet to be listed for the first time."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from otel_fim.component import Health, ReceiverContext, StoppingError
 from otel_fim.receivers.file_integrity import paths
-from otel_fim.receivers.file_integrity.backend import Change, Hint, Sink
+from otel_fim.receivers.file_integrity.backend import Hint, Sink
 from otel_fim.receivers.file_integrity.baseline import Baseline
 from otel_fim.receivers.file_integrity.config import FileIntegrityConfig
 from otel_fim.receivers.file_integrity.evaluate import Evaluator
@@ -23,7 +23,7 @@ from otel_fim.receivers.file_integrity.gaps import Gaps
 from otel_fim.receivers.file_integrity.hasher import GoneError, UnreadableError, observe
 from otel_fim.receivers.file_integrity.identities import Identities
 from otel_fim.receivers.file_integrity.metadata import FileState, Unhashed, is_directory
-from otel_fim.receivers.file_integrity.pending import SCAN, Pending, PendingPaths
+from otel_fim.receivers.file_integrity.pending import CREATED, NOTHING, SCAN, Pending, PendingPaths
 from otel_fim.receivers.file_integrity.records import RecordBuilder
 from otel_fim.receivers.file_integrity.scanner import Scanner, ScanReport
 from otel_fim.receivers.file_integrity.scope import Scope
@@ -61,7 +61,7 @@ class Engine:
         baseline: Baseline,
         *,
         formerly: Scope | None = None,
-        on_ready: Callable[[ScanReport], None] = lambda _: None,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self._context = context
@@ -86,6 +86,7 @@ class Engine:
             emit=self._emit,
             walk=self._want_walk,
             unreadable=self._unreadable,
+            closed=self._is_closed,
             listing=lambda: self._listing,
         )
         self._listing = True
@@ -234,17 +235,18 @@ class Engine:
     def _look_for_missing_roots(self) -> None:
         """A root that does not exist may appear where no backend can watch."""
         for root in self._scope.roots:
-            if self._view.lookup(root)[1] is None:
-                try:
-                    paths.lstat(root)
-                except OSError:
-                    continue
-                self._pending.add(root, SCAN, Change.CREATED, time.time_ns())
+            if self._view.lookup(root)[1] is not None:
+                self.gaps.close("path_missing", root, f"{paths.display(root)} exists now")
+            elif os.path.lexists(root):
+                self._pending.add(root, SCAN, CREATED, time.time_ns())
 
     def _unreadable(self, directory: bytes, reason: Unhashed) -> None:
         word = "permission_denied" if reason is Unhashed.PERMISSION_DENIED else "io_error"
         cause = "the agent may not read it" if reason is Unhashed.PERMISSION_DENIED else "an I/O error"
         self.gaps.open(word, directory, f"{paths.display(directory)} cannot be looked at: {cause}")
+
+    def _is_closed(self, directory: bytes) -> bool:
+        return self.gaps.is_open("permission_denied", directory) or self.gaps.is_open("io_error", directory)
 
     def _readable(self, directory: bytes) -> None:
         for word in ("permission_denied", "io_error"):
@@ -283,7 +285,7 @@ class Engine:
                     self._config.max_pending // 2, 1.0
                 ):
                     self._pending.add(
-                        path, backend, Change(0), when, while_down=while_down, like=like, force=True
+                        path, backend, NOTHING, when, while_down=while_down, like=like, force=True
                     )
                     break
 
@@ -341,7 +343,7 @@ class Engine:
             if self._scan_stop.is_set():
                 return
             try:
-                report.add(self._scan_root(root, new=root not in known, while_down=True))
+                report.add(self._scan_root(root, while_down=True))
                 if known.get(root) is None and not report.stopped and self._baseline.pending(root) == 0:
                     self._baseline.complete_root(root)
             except Exception as error:
@@ -363,9 +365,9 @@ class Engine:
             count,
             directories,
         )
-        self._on_ready(report)
+        self._on_ready()
 
-    def _scan_root(self, root: bytes, *, new: bool, while_down: bool) -> ScanReport:
+    def _scan_root(self, root: bytes, *, while_down: bool) -> ScanReport:
         try:
             state: FileState | None = observe(root, self._config.hash_max_size)
         except GoneError:
@@ -373,7 +375,7 @@ class Engine:
         except UnreadableError as error:
             self._unreadable(root, error.reason)
             return ScanReport()
-        if new:
+        if not self._baseline.has_root(root):
             self._baseline.add_root(root, state)
         self._differs(None, while_down, [root])
         if state is None or not self._scope.descends(root):
@@ -387,7 +389,7 @@ class Engine:
         try:
             if None in scopes or not lost:
                 for root in self._scope.roots:
-                    self._scan_root(root, new=False, while_down=False)
+                    self._scan_root(root, while_down=False)
             else:
                 for scope in scopes:
                     assert scope is not None
@@ -404,7 +406,7 @@ class Engine:
 
     def _rescan_below(self, scope: bytes) -> None:
         for root in self._scope.roots_below(scope):
-            self._scan_root(root, new=False, while_down=False)
+            self._scan_root(root, while_down=False)
         if self._scope.roots_above(scope):
             self._differs(None, False, [scope])
             if self._scope.descends(scope) and os.path.isdir(scope) and not os.path.islink(scope):

@@ -15,7 +15,7 @@ from typing import Final
 from otel_fim import names
 from otel_fim.names import events
 from otel_fim.receivers.file_integrity import paths
-from otel_fim.receivers.file_integrity.backend import Actor, Change
+from otel_fim.receivers.file_integrity.backend import Actor
 from otel_fim.receivers.file_integrity.hasher import GoneError, UnreadableError, observe
 from otel_fim.receivers.file_integrity.metadata import (
     Difference,
@@ -25,7 +25,16 @@ from otel_fim.receivers.file_integrity.metadata import (
     is_directory,
     same_metadata,
 )
-from otel_fim.receivers.file_integrity.pending import SCAN, Pending, PendingPaths
+from otel_fim.receivers.file_integrity.pending import (
+    APPEARED,
+    CREATED,
+    DIRECTORY,
+    NOTHING,
+    SCAN,
+    SUBTREE,
+    Pending,
+    PendingPaths,
+)
 from otel_fim.receivers.file_integrity.records import RecordBuilder
 from otel_fim.receivers.file_integrity.scope import Scope
 from otel_fim.receivers.file_integrity.view import Move, View
@@ -35,19 +44,18 @@ Seen = FileState | UnreadableError | None
 """What a look at a path gave; None: it does not exist."""
 
 _FLUSH: Final = 256
-_APPEARED: Final = Change.CREATED | Change.MOVED_TO
 # A clock tick of the kernel's time stamps, with room to spare: a file that changed this recently may change again
 # without a new ctime.
 _RECENT_NS: Final = 2_000_000_000
-_DEFER_SECONDS: Final = 1.0
+_DEFER_SECONDS: Final = 0.5
 
 
 class Evaluator:
     """Looks at paths and makes records.
 
     `emit(records, moves)` hands records on and may wait; `walk(directory, like)` has a directory compared with the
-    baseline; `unreadable(directory, reason)` is told what cannot be looked at; `listing()` says whether a first
-    baseline is still being taken.
+    baseline; `unreadable(directory, reason)` is told what cannot be looked at and `closed(directory)` says whether it
+    was; `listing()` says whether a first baseline is still being taken.
     """
 
     def __init__(
@@ -63,6 +71,7 @@ class Evaluator:
         emit: Callable[[list[Record], list[Move]], None],
         walk: Callable[[bytes, Pending], None],
         unreadable: Callable[[bytes, Unhashed], None],
+        closed: Callable[[bytes], bool],
         listing: Callable[[], bool],
     ) -> None:
         self._view = view
@@ -75,6 +84,7 @@ class Evaluator:
         self._emit = emit
         self._walk = walk
         self._unreadable = unreadable
+        self._closed = closed
         self._listing = listing
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="file_integrity-hash")
         self._records: list[Record] = []
@@ -187,22 +197,35 @@ class Evaluator:
             self._changed(path, item, before, now)
 
     def _is_known(self, path: bytes, item: Pending, listed: int | None) -> bool:
-        """Whether it is known that `path` was not there before; otherwise has its directory looked at."""
-        parent = paths.split(path)[0]
+        """Whether it is known that `path` was not there before. If not, it is looked at again when the directory
+        has been listed for the first time, or the directory is listed now."""
         if listed == 1:
             return True
-        if listed is None:
-            if self._view.lookup(parent)[1] is None and not self._scope.is_root(parent):
-                # The directory is new too and its own event is missing.
+        directory = paths.split(path)[0]
+        # Up to the first directory that something is known of.
+        while listed is None:
+            listed, state = self._view.lookup(directory)
+            if state is not None:
+                # Without a row of its own it is new and has just been told.
+                listed = self._view.baseline.listed(directory)
+                if listed != 0:
+                    return True
+            elif listed == 1 or self._scope.is_root(directory):
+                # It is new, and its own event is missing or late.
                 self._pending.add(
-                    parent, item.backend, Change.CREATED | Change.DIRECTORY, item.first, like=item, force=True
+                    directory, item.backend, CREATED | DIRECTORY, item.first, like=item, force=True
                 )
-            return True
+                return True
+            elif directory == b"/":
+                return True
+            else:
+                # Either its parent is still to be listed, or nothing is known of that one either.
+                directory = paths.split(directory)[0]
         if self._listing():
             self._pending.put_back(path, item, _DEFER_SECONDS)
         else:
             # It could not be listed when the baseline was taken.
-            self._walk(parent, item)
+            self._walk(directory, item)
         return False
 
     def _is_elsewhere(self, path: bytes, now: FileState) -> bool:
@@ -223,13 +246,13 @@ class Evaluator:
     def _was_there(self, item: Pending) -> bool:
         """Whether events tell of something that no record has told of: it appeared here, was not moved on to
         another name, and did not come from a name under which it was known."""
-        if not item.change & _APPEARED or item.moved_to is not None or item.backend == SCAN:
+        if not item.change & APPEARED or item.moved_to is not None or item.backend == SCAN:
             return False
         return item.old_path is None or self._view.lookup(item.old_path)[1] is None
 
     def _came_and_went(self, path: bytes, item: Pending) -> None:
         """It was there and is gone before it could be looked at: both are told."""
-        directory = Change.DIRECTORY in item.change
+        directory = bool(item.change & DIRECTORY)
         self._record(
             events.FILE_CREATED,
             path,
@@ -292,7 +315,7 @@ class Evaluator:
                 source=item.old_path,
             )
             self._hold(path, now, new=directory and not is_directory(before))
-        doubtful = Change.SUBTREE in item.change or difference.replaced or bool(item.change & _APPEARED)
+        doubtful = bool(item.change & (SUBTREE | APPEARED)) or difference.replaced or self._closed(path)
         if directory and doubtful and self._scope.descends(path):
             self._walk(path, item)
 
@@ -357,7 +380,7 @@ class Evaluator:
                 if now is None or not self._scope.wants_entry(path):
                     # Changed meanwhile, or not watched under its new name.
                     for some in (old_path, path):
-                        self._pending.add(some, item.backend, Change(0), item.last, like=item, force=True)
+                        self._pending.add(some, item.backend, NOTHING, item.last, like=item, force=True)
                     continue
                 if self._view.lookup(path)[1] is not None:
                     continue

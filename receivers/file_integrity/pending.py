@@ -13,11 +13,21 @@ from otel_fim.receivers.file_integrity.backend import Actor, Change, Hint
 SCAN: Final = "scan"
 """The name that stands in records for the comparison with the baseline, which no event had announced."""
 
+# Joining enum flags costs more than all the rest of taking a hint; their numbers are joined instead.
+NOTHING: Final = 0
+CREATED: Final = Change.CREATED.value
+CONTENT: Final = Change.CONTENT.value
+ATTRIBUTES: Final = Change.ATTRIBUTES.value
+MOVED_FROM: Final = Change.MOVED_FROM.value
+DIRECTORY: Final = Change.DIRECTORY.value
+SUBTREE: Final = Change.SUBTREE.value
+APPEARED: Final = CREATED | Change.MOVED_TO.value
+
 _QUIET_FACTOR: Final = 10
 _OTHER_ACTORS: Final = 8
-_CONTENT: Final = Change.CREATED | Change.CONTENT | Change.MOVED_TO
-_REMOVAL: Final = Change.DELETED | Change.MOVED_FROM
-_NOTHING: Final = Change(0)
+_WROTE: Final = APPEARED | CONTENT
+_REMOVED: Final = Change.DELETED.value | MOVED_FROM
+_CARRIED: Final = CONTENT | ATTRIBUTES | CREATED
 
 
 class Pending:
@@ -39,7 +49,7 @@ class Pending:
     )
 
     def __init__(self, backend: str, first: int, now: int) -> None:
-        self.change = _NOTHING
+        self.change = NOTHING
         self.backend = backend
         self.first = first
         self.last = first
@@ -53,7 +63,7 @@ class Pending:
         self.actors: tuple[Actor | None, Actor | None, Actor | None] = (None, None, None)
         self.other_actors: tuple[Actor, ...] = ()
 
-    def take_actor(self, actor: Actor, change: Change) -> None:
+    def take_actor(self, actor: Actor, change: int) -> None:
         """Notes who made `change`. The last one counts; what an earlier hint told of the same process is kept."""
         wrote, touched, removed = self.actors
         for known in (wrote, touched, removed, *self.other_actors):
@@ -67,11 +77,11 @@ class Pending:
             if known is not None and known.pid not in others and len(self.other_actors) < _OTHER_ACTORS:
                 others.add(known.pid)
                 self.other_actors = (*self.other_actors, known)
-        if change & _CONTENT:
+        if change & _WROTE:
             wrote = actor
-        if change & _REMOVAL:
+        if change & _REMOVED:
             removed = actor
-        if not change & (_CONTENT | _REMOVAL):
+        if not change & (_WROTE | _REMOVED):
             touched = actor
         self.actors = (wrote, touched, removed)
 
@@ -122,9 +132,10 @@ class PendingPaths:
                 if item is None:
                     complete = False
                     continue
-                item.change |= hint.change
+                change = hint.change.value
+                item.change |= change
                 if hint.actor is not None:
-                    item.take_actor(hint.actor, hint.change)
+                    item.take_actor(hint.actor, change)
                 if hint.old_path is not None and hint.old_path != hint.path:
                     self._renamed(hint.old_path, hint.path, item, backend, hint, now)
             if was_empty and self._heap:
@@ -144,20 +155,20 @@ class PendingPaths:
         old.old_path = None
         item.old_path = origin if origin != path else None
         old.moved_to = path
-        old.change |= Change.MOVED_FROM | (hint.change & Change.DIRECTORY)
+        old.change |= MOVED_FROM | (item.change & DIRECTORY)
         # What happened to the file under its old name happened to the file.
-        item.change |= old.change & (Change.CONTENT | Change.ATTRIBUTES | Change.CREATED)
+        item.change |= old.change & _CARRIED
         for actor in old.actors:
             if actor is not None and item.writer() is None:
                 item.take_actor(actor, old.change)
         if hint.actor is not None:
-            old.take_actor(hint.actor, Change.MOVED_FROM)
+            old.take_actor(hint.actor, MOVED_FROM)
 
     def add(
         self,
         path: bytes,
         backend: str,
-        change: Change,
+        change: int,
         when: int,
         *,
         while_down: bool = False,

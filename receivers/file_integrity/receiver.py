@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import Final
 
 from otel_fim.component import Health, Receiver, ReceiverContext, StartError
@@ -15,11 +16,11 @@ from otel_fim.receivers.file_integrity.engine import Engine
 from otel_fim.receivers.file_integrity.metadata import Unhashed
 from otel_fim.receivers.file_integrity.own_processes import OwnProcesses
 from otel_fim.receivers.file_integrity.paths import display
-from otel_fim.receivers.file_integrity.scanner import ScanReport
 from otel_fim.receivers.file_integrity.scope import Rules, Scope, expand_paths, pseudo_mounts
 from otel_fim.receivers.file_integrity.takeover import take_over
 
 _BACKEND_STOP_SECONDS: Final = 2.0
+_EXAMPLES: Final = 5
 
 
 class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
@@ -47,7 +48,7 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
             scope,
             baseline,
             formerly=take_over(baseline, scope),
-            on_ready=self._ready,
+            on_ready=partial(self._ready, baseline),
         )
         self._engine = engine
         if baseline.set_aside is not None:
@@ -59,6 +60,7 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
                 time.time_ns(),
                 time.time_ns(),
             )
+        self._note_missing(engine, scope)
         self._start_backends(engine, scope)
         engine.start()
 
@@ -108,14 +110,23 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
             self.context.logger.warning("%s", detail)
             engine.gaps.open("backend_limited", None, detail)
 
-    def _ready(self, report: ScanReport) -> None:
+    def _note_missing(self, engine: Engine, scope: Scope) -> None:
+        """Paths that someone wrote down and that are not there; those of the profile need not be."""
+        if "paths" not in self.config.model_fields_set:
+            return
+        for root in scope.roots:
+            if not os.path.lexists(root):
+                detail = f"{display(root)} does not exist; it is reported when it appears"
+                self.context.logger.warning("%s", detail)
+                engine.gaps.open("path_missing", root, detail)
+
+    def _ready(self, baseline: Baseline) -> None:
+        """After the first scan: says what cannot be compared."""
         engine = self._engine
-        denied = report.unhashed.get(Unhashed.PERMISSION_DENIED, 0)
+        denied, examples = baseline.without_hash(Unhashed.PERMISSION_DENIED, _EXAMPLES)
         if denied and engine is not None:
-            examples = ", ".join(
-                display(path) for path in report.unhashed_examples[Unhashed.PERMISSION_DENIED]
-            )
-            detail = f"the content of {denied} files cannot be read and is not compared, e.g. {examples}"
+            shown = ", ".join(display(path) for path in examples)
+            detail = f"the content of {denied} files cannot be read and is not compared, such as {shown}"
             self.context.logger.warning("%s", detail)
             engine.gaps.open("permission_denied", None, detail)
         self.context.report(Health.OK, "")

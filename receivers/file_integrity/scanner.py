@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from otel_fim.receivers.file_integrity.scope import Scope
 from otel_fim.receivers.file_integrity.switching import quick_turns
 
 _EXAMPLES: Final = 5
+_RECENT_NS: Final = 100_000_000
 
 
 @dataclass(slots=True)
@@ -187,6 +189,7 @@ class _Walk:
             below: list[tuple[bytes, bool]] = []
             prefix = directory if directory == b"/" else directory + b"/"
             report.directories += 1
+            recent = time.time_ns() - _RECENT_NS
             try:
                 entries = os.scandir(fd)
             except OSError as error:
@@ -217,6 +220,9 @@ class _Walk:
                                 differing.append(path)
                         elif silent:
                             stored.append((name, self._first(name, path, fd, found, report)))
+                            if found.st_ctime_ns > recent and kind == stat.S_IFREG:
+                                # Another write within the same tick of the clock would not show in ctime.
+                                differing.append(path)
                         else:
                             differing.append(path)
                             continue
