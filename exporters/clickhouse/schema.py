@@ -147,12 +147,13 @@ def create_table(database: str, table: str, *, ttl: float = 0.0, indexes: IndexK
 
 
 def ttl_clause(seconds: float) -> str:
-    """The collector's TTL expression, in the largest unit that fits exactly; parts of a second count as one."""
+    """TTL that removes a row `seconds` (rounded up) after its Timestamp.
+
+    The collector adds an interval to a DateTime, which wraps in 2106: with a long TTL, or a clock that is far
+    ahead, the row would be gone at once. This one stops there.
+    """
     whole = max(1, -int(-seconds // 1))
-    for size, unit in ((86400, "Day"), (3600, "Hour"), (60, "Minute"), (1, "Second")):
-        if whole % size == 0:
-            return f"TTL toDateTime(Timestamp) + toInterval{unit}({whole // size})"
-    raise AssertionError("every whole number of seconds is divisible by 1")
+    return f"TTL toDateTime(least(toUnixTimestamp(Timestamp) + {whole}, 4294967295))"
 
 
 def add_event_name(database: str, table: str) -> str:

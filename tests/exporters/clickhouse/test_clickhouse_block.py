@@ -74,7 +74,7 @@ def _texts(attributes: Attributes) -> dict[str, str]:
     return {key: to_text(attributes[key]) for key in sorted(attributes)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(_records, min_size=1, max_size=8))
 def test_a_block_holds_what_the_records_held(records: list[Record]) -> None:
     rows = _rows(records, list(range(1, len(records) + 1)))

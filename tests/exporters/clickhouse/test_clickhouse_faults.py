@@ -40,6 +40,7 @@ def _deliver(running: Any, batch: Any, attempts: int = 300) -> int:
     pytest.fail("not delivered")
 
 
+@pytest.mark.slow
 def test_an_insert_that_outlives_the_clients_patience_is_not_made_twice(
     exporter: Callable[..., Any], client: Any, database: str, chain: Any
 ) -> None:
@@ -101,15 +102,15 @@ def test_two_agents_with_the_same_state_write_each_record_once(
         running = exporter()
         chance = random.Random(seed)
         start = 1
-        while start < 600:
+        while start < 300:
             size = chance.randrange(1, 60)
-            _deliver(running, chain.batch(range(start, min(start + size, 600))))
+            _deliver(running, chain.batch(range(start, min(start + size, 300))))
             start += size
 
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(write, range(3)))
 
-    assert _counts(client, database) == (599, 599)
+    assert _counts(client, database) == (299, 299)
 
 
 class Proxy:
@@ -231,18 +232,18 @@ def test_a_network_that_cuts_truncates_repeats_and_delays(
     chance = random.Random(seed)
     running = exporter(endpoint=proxy.endpoint)
     start = 1
-    while start <= 2000:
-        size = chance.randrange(1, 300)
-        _deliver(running, chain.batch(range(start, min(start + size, 2001))))
+    while start <= 1200:
+        size = chance.randrange(1, 150)
+        _deliver(running, chain.batch(range(start, min(start + size, 1201))))
         start += size
         if chance.random() < 0.2:  # the agent restarts, and its last batch was not marked as delivered
             running.stop()
             running = exporter(endpoint=proxy.endpoint)
-            start = max(1, start - chance.randrange(1, 300))
+            start = max(1, start - chance.randrange(1, 150))
     proxy.settle()
 
     assert proxy.faults
-    assert _counts(client, database) == (2000, 2000)
+    assert _counts(client, database) == (1200, 1200)
 
 
 @pytest.mark.root

@@ -56,18 +56,9 @@ def test_a_ttl_that_is_none_is_an_error_on_the_command_line(capsys: pytest.Captu
     assert "is not a duration" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("seconds", "clause"),
-    [
-        (90 * 86400.0, "toIntervalDay(90)"),
-        (3600.0, "toIntervalHour(1)"),
-        (90.0, "toIntervalSecond(90)"),
-        (120.0, "toIntervalMinute(2)"),
-        (0.2, "toIntervalSecond(1)"),
-    ],
-)
-def test_a_ttl_is_written_in_the_largest_unit_that_fits(seconds: float, clause: str) -> None:
-    assert ttl_clause(seconds) == f"TTL toDateTime(Timestamp) + {clause}"
+def test_a_ttl_is_in_whole_seconds_rounded_up() -> None:
+    assert "+ 7776000," in ttl_clause(90 * 86400.0)
+    assert "+ 1," in ttl_clause(0.2)
 
 
 def test_without_a_ttl_there_is_none() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,21 @@ def test_an_older_view_is_renewed(
     exporter().export(chain.batch(1))
 
     assert client.command(f"SELECT path FROM `{database}`.otel_fim_files") == "/etc/1"
+
+
+def test_a_ttl_removes_what_is_old_and_nothing_else(
+    exporter: Callable[..., Any], client: Any, database: str, chain: Any, make_batch: Callable[..., Any]
+) -> None:
+    year = 365 * 86_400_000_000_000
+    now = time.time_ns()
+    times = [1, now - 2 * year, now, now + 20 * year, 2**63, 2**64 - 1]
+
+    exporter(ttl=f"{90 * 365}d").export(make_batch([chain.record(n, t) for n, t in enumerate(times, 1)]))
+    exporter(ttl="365d", logs_table_name="short").export(
+        make_batch([chain.record(n, t) for n, t in enumerate(times, 1)])
+    )
+    for table in ("otel_logs", "short"):
+        client.command(f"OPTIMIZE TABLE `{database}`.{table} FINAL")
+
+    assert client.command(f"SELECT count() FROM `{database}`.otel_logs") == 6
+    assert client.command(f"SELECT count() FROM `{database}`.short") == 4

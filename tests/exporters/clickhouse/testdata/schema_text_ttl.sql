@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS `fim`.`events` (
 ) ENGINE = MergeTree()
 PARTITION BY toDate(Timestamp)
 ORDER BY (toStartOfFiveMinutes(Timestamp), ServiceName, Timestamp)
-TTL toDateTime(Timestamp) + toIntervalDay(90)
+TTL toDateTime(least(toUnixTimestamp(Timestamp) + 7776000, 4294967295))
 SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1;
 
 CREATE OR REPLACE VIEW `fim`.`otel_fim_files` AS SELECT
