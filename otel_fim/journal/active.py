@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import time
+from typing import Literal, TypeAlias
 
 from otel_fim.journal import files
 from otel_fim.journal.segment import Segment
+
+Harm: TypeAlias = Literal["removed", "replaced", "cut"]
 
 
 class ActiveFile:
@@ -18,17 +23,23 @@ class ActiveFile:
         self._descriptor = descriptor
 
     @classmethod
-    def create(cls, segment: Segment) -> ActiveFile:
-        """A new file whose name is durable. Raises `OSError` and leaves nothing behind."""
+    def create(cls, segment: Segment, data: bytes = b"") -> ActiveFile:
+        """A new file with `data`, all of it durable. Raises `OSError` and leaves nothing behind."""
         descriptor = files.open_new(segment.path)
+        active = cls(segment, descriptor)
         try:
+            if data:
+                active.append(data)
+                active.sync()
             files.sync_directory(segment.directory)
         except OSError:
-            os.close(descriptor)
+            active.close()
             with contextlib.suppress(OSError):
                 os.unlink(segment.path)
             raise
-        return cls(segment, descriptor)
+        segment.disk_size = active.length
+        segment.written_ns = time.time_ns()
+        return active
 
     @classmethod
     def open(cls, segment: Segment) -> ActiveFile:
@@ -41,8 +52,9 @@ class ActiveFile:
         self.length += len(data)
 
     def trim(self, length: int) -> None:
-        """Cuts the file to `length` bytes."""
-        os.ftruncate(self._descriptor, length)
+        """Cuts the file to `length` bytes, if it is longer."""
+        if os.fstat(self._descriptor).st_size > length:
+            os.ftruncate(self._descriptor, length)
         self.length = length
 
     def sync(self) -> None:
@@ -53,8 +65,36 @@ class ActiveFile:
         """Lets go of the file."""
         os.close(self._descriptor)
 
-    def discard(self) -> None:
-        """Closes the file and removes it."""
+    def harm(self) -> Harm | None:
+        """What another program has done to the file, as far as its name and its size tell."""
+        own = os.fstat(self._descriptor)
+        try:
+            named = os.stat(self.segment.path, follow_symlinks=False)
+        except FileNotFoundError:
+            return "removed"
+        if (named.st_dev, named.st_ino) != (own.st_dev, own.st_ino):
+            return "replaced"
+        return "cut" if own.st_size < self.length else None
+
+    def restore(self) -> ActiveFile:
+        """The file again under its own name, durable, from the open descriptor, which still has it all.
+
+        A file that has taken its place is kept beside it. Raises `OSError`.
+        """
+        path = self.segment.path
+        files.make_directory(path.parent)
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(path.with_name(f"{path.name}.foreign"))
+        segment = Segment(self.segment.directory, self.segment.first)
+        active = ActiveFile.create(segment, self._content())
         self.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self.segment.path)
+        return active
+
+    def _content(self) -> bytes:
+        data = b""
+        while len(data) < self.length:
+            piece = os.pread(self._descriptor, self.length - len(data), len(data))
+            if not piece:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            data += piece
+        return data

@@ -12,9 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from otel_fim.config.model import format_size
@@ -22,9 +20,10 @@ from otel_fim.journal import files
 from otel_fim.journal.active import ActiveFile
 from otel_fim.journal.config import JournalConfig
 from otel_fim.journal.dispatcher import Callback, Dispatcher
-from otel_fim.journal.errors import JournalClosedError, JournalError, JournalFullError, JournalWriteError
+from otel_fim.journal.errors import NO_ROOM, JournalClosedError, JournalFullError, write_error
 from otel_fim.journal.lines import Lines
 from otel_fim.journal.notice import GapReason, JournalNotice
+from otel_fim.journal.pending import Pending
 from otel_fim.journal.segment import Segment
 from otel_fim.journal.state import JournalState
 
@@ -32,12 +31,6 @@ UNSYNCED_BYTES: Final = 8 * 2**20
 """An append waits when more than this would be written and not durable: what memory holds, and how far back
 the opening after a crash looks for bytes that never reached the disk."""
 _RETRY_SECONDS: Final = 0.5
-
-
-@dataclass(slots=True, frozen=True)
-class _Entry:
-    lines: Lines
-    on_durable: Callback | None
 
 
 class GroupCommit:
@@ -65,14 +58,10 @@ class GroupCommit:
         self._directory = active.segment.directory
         self._changed = state.changed
         self._next_record = state.durable_next
-        self._entries: deque[_Entry] = deque()
-        self._unsynced_bytes = 0
-        self._unsynced_records = 0
-        self._oldest = 0.0
-        self._appended_entries = 0
-        self._durable_entries = 0
+        self._pending = Pending()
         self._waiting = 0
         self._rotate = False
+        self._guard = False
         self._closing = False
         self._failure: OSError | None = None
         self._failed_at = 0
@@ -106,15 +95,10 @@ class GroupCommit:
                         "the file system; make room, or lower service.journal.min_free"
                     )
                 self._write(data)
-            if not self._entries:
-                self._oldest = time.monotonic()
-            self._entries.append(_Entry(lines, on_durable))
-            self._appended_entries += 1
-            self._unsynced_bytes += len(data)
-            self._unsynced_records += lines.records
+            self._pending.add(lines, on_durable)
             self._next_record += lines.records
             written()
-            if len(self._entries) == 1 or self._due():
+            if len(self._pending) == 1 or self._due():
                 self._changed.notify_all()
 
     def _wait_for_turn(self, size: int) -> None:
@@ -122,11 +106,11 @@ class GroupCommit:
             if self._closing:
                 raise JournalClosedError(f"{self._directory}: the journal has been closed")
             if self._failure is not None:
-                raise self._error(self._failure)
+                raise write_error(self._active.segment.path, self._failure)
             if self._active.length and self._active.length + size > self._segment_size and size:
                 self._rotate = True
             elif not self._rotate and (
-                not self._unsynced_bytes or self._unsynced_bytes + size <= UNSYNCED_BYTES
+                not self._pending.bytes or self._pending.bytes + size <= UNSYNCED_BYTES
             ):
                 return
             self._waiting += 1
@@ -151,15 +135,9 @@ class GroupCommit:
                 self._fail(worse)
             if error.errno == errno.EFBIG and before:
                 self._rotate = True  # this file may not grow, the next one may
-            raise self._error(error) from error
+            raise write_error(self._active.segment.path, error) from error
         self._active.segment.disk_size = self._active.length
         self._active.segment.written_ns = time.time_ns()
-
-    def _error(self, error: OSError) -> JournalError:
-        text = f"{self._active.segment.path}: {os.strerror(error.errno or 0)}"
-        if error.errno in files.NO_ROOM:
-            return JournalFullError(f"{text}; make room on the file system, or raise the quota")
-        return JournalWriteError(error.errno, f"{text}; see the kernel's log for the state of the disk")
 
     # --- Waiting for the disk --------------------------------------------------------------------------
 
@@ -167,11 +145,11 @@ class GroupCommit:
         """Waits until everything appended so far is durable."""
         deadline = time.monotonic() + timeout
         with self._changed:
-            target = self._appended_entries
+            target = self._pending.added
             self._waiting += 1
             self._changed.notify_all()
             try:
-                while self._durable_entries < target:
+                while self._pending.removed < target:
                     left = deadline - time.monotonic()
                     if left <= 0 or not self._thread.is_alive():
                         return False
@@ -187,16 +165,25 @@ class GroupCommit:
                 self._rotate = True
                 self._changed.notify_all()
 
-    def close(self, timeout: float) -> int:
-        """Makes everything durable and ends the thread; gives the number of records that stayed undurable."""
+    def guard(self) -> None:
+        """Has the thread look whether the active file is still what its name leads to, and bring it back if not."""
+        with self._changed:
+            self._guard = True
+            self._changed.notify_all()
+
+    def close(self, timeout: float) -> int | None:
+        """Makes everything durable and ends the thread.
+
+        Gives the number of records that stayed undurable, or None when the disk does not answer.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(timeout)
-        with self._changed:
-            if not self._thread.is_alive():
-                self._active.close()
-            return self._unsynced_records
+        if self._thread.is_alive():
+            return None
+        self._active.close()
+        return self._pending.records
 
     # --- The thread ------------------------------------------------------------------------------------
 
@@ -215,22 +202,22 @@ class GroupCommit:
     def _due(self) -> bool:
         if self._failure is not None:
             return self._closing or time.monotonic() >= self._retry_at
-        if not self._entries:
-            return self._rotate or self._closing
+        if self._guard or not self._pending:
+            return self._guard or self._rotate or self._closing
         return (
             self._waiting > 0
             or self._rotate
             or self._closing
-            or self._unsynced_records >= self._config.sync_records
-            or time.monotonic() - self._oldest >= self._config.sync_interval
+            or self._pending.records >= self._config.sync_records
+            or time.monotonic() - self._pending.oldest >= self._config.sync_interval
         )
 
     def _wait_seconds(self) -> float | None:
         if self._failure is not None:
             return max(0.0, self._retry_at - time.monotonic())
-        if not self._entries:
+        if not self._pending:
             return None
-        return max(0.0, self._oldest + self._config.sync_interval - time.monotonic())
+        return max(0.0, self._pending.oldest + self._config.sync_interval - time.monotonic())
 
     def _step(self) -> bool:
         """One commit; False at the end."""
@@ -240,7 +227,11 @@ class GroupCommit:
             if self._failure is not None:
                 self._relocate()
                 return not self._closing
-            active, count = self._active, len(self._entries)
+            if self._guard:
+                self._guard = False
+                self._bring_back()
+                return True
+            active, count = self._active, len(self._pending)
         if count:
             try:
                 active.sync()
@@ -249,24 +240,19 @@ class GroupCommit:
                 return True
         with self._changed:
             self._advance(count)
-            if self._rotate and not self._entries:
+            if self._rotate and not self._pending:
                 self._new_segment()
             self._changed.notify_all()
-            return not (self._closing and not self._entries and self._failure is None)
+            return not (self._closing and not self._pending and self._failure is None)
 
     def _advance(self, count: int) -> None:
         for _ in range(count):
-            entry = self._entries.popleft()
-            lines = entry.lines
-            self._unsynced_bytes -= len(lines.data)
-            self._unsynced_records -= lines.records
-            self._state.durable_length += len(lines.data)
-            self._state.durable_next += lines.records
-            self._state.index.add(lines.spans)
-            self._durable_entries += 1
+            entry = self._pending.remove()
+            self._state.durable_length += len(entry.lines.data)
+            self._state.durable_next += entry.lines.records
+            self._state.index.add(entry.lines.spans)
             if entry.on_durable is not None:
                 self._dispatcher.put(entry.on_durable)
-        self._oldest = time.monotonic()
 
     def _new_segment(self) -> None:
         self._rotate = False
@@ -298,7 +284,7 @@ class GroupCommit:
                 "%s: fsync failed (%s); %d records are kept in memory and will be written again elsewhere",
                 self._active.segment.path,
                 os.strerror(error.errno or 0),
-                self._unsynced_records,
+                self._pending.records,
             )
 
     def _fail(self, error: OSError) -> None:
@@ -319,22 +305,24 @@ class GroupCommit:
         except OSError as error:
             self._logger.warning("%s: cannot be cut to its durable part: %s", old.segment.path, error)
         try:
-            active = self._rewrite(old if durable == 0 else None)
+            if durable == 0:
+                files.remove(old.segment.path)  # nothing of it is durable, and the new one needs its name
+            active = ActiveFile.create(Segment(self._directory, self._state.durable_next), self._pending.data)
         except OSError as error:
             self._fail(error)
             return
         if durable == 0:
             self._state.segments.pop()
         self._replace(active)
-        records = self._unsynced_records
-        self._advance(len(self._entries))
+        records = self._pending.records
+        self._advance(len(self._pending))
         self._failure = None
         self._rotate = False
         self._changed.notify_all()
         self._logger.warning("%s: the journal goes on in %s", self._directory, active.segment.name)
         if not records:
             return  # a rotation failed; nothing had to be saved
-        reason: GapReason = "disk_full" if failure.errno in files.NO_ROOM else "io_error"
+        reason: GapReason = "disk_full" if failure.errno in NO_ROOM else "io_error"
         self._notify(
             JournalNotice(
                 "write_failed",
@@ -346,18 +334,29 @@ class GroupCommit:
             )
         )
 
-    def _rewrite(self, replaced: ActiveFile | None) -> ActiveFile:
-        segment = Segment(self._directory, self._state.durable_next)
-        if replaced is not None:
-            # Nothing of it is durable and the new segment needs its name.
-            files.remove(replaced.segment.path)
-        active = ActiveFile.create(segment)
+    def _bring_back(self) -> None:
+        """Another program may have removed, replaced or cut the file that is being written."""
+        segment, began = self._active.segment, time.time_ns()
         try:
-            active.append(b"".join(entry.lines.data for entry in self._entries))
-            active.sync()
-        except OSError:
-            active.discard()
-            raise
-        segment.disk_size = active.length
-        segment.written_ns = time.time_ns()
-        return active
+            harm = self._active.harm()
+            if harm is None:
+                return
+            if harm == "cut":
+                self._fail(OSError(errno.EIO, os.strerror(errno.EIO)))
+                self._retry_at = time.monotonic()
+            else:
+                self._active = self._active.restore()
+                self._state.segments[-1] = self._active.segment
+        except OSError as error:
+            self._fail(error)
+            return
+        what = "the journal goes on in a new one" if harm == "cut" else "it has been put back whole"
+        self._notify(
+            JournalNotice(
+                "damaged",
+                "io_error",
+                f"{segment.path} was {harm} by another program while it was being written; {what}",
+                records_lost=None if harm == "cut" else 0,
+                start_unix_nano=began,
+            )
+        )

@@ -43,6 +43,11 @@ def read_cursor_files(directory: Path) -> dict[str, _Resting]:
     return found
 
 
+def journals_of(resting: dict[str, _Resting]) -> set[str]:
+    """The ids of the journals that the cursors belong to."""
+    return {item.file.state.journal for item in resting.values() if item.file is not None}
+
+
 def positions(resting: dict[str, _Resting], journal: str) -> list[Position]:
     """Where the readers of this journal were."""
     return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 from pathlib import Path
@@ -14,9 +13,6 @@ from otel_fim.journal.errors import JournalError, JournalLockedError
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 TEMPORARY_SUFFIX: Final = ".tmp"
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""The errors that go away when somebody makes room."""
-
 _OPEN: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -121,6 +117,7 @@ def take_lock(directory: Path) -> int:
             f"{path}: cannot be locked ({os.strerror(error.errno or 0)}); the journal needs a file system "
             "with flock, set service.state_directory to one that has it"
         ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    # Over what is there, and without being needed: a full disk must not keep the journal from opening.
+    with contextlib.suppress(OSError):
+        os.pwrite(descriptor, f"{os.getpid():<15}\n".encode(), 0)
     return descriptor

@@ -8,24 +8,21 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
 from otel_fim.journal import files
-from otel_fim.journal.active import ActiveFile
 from otel_fim.journal.commit import GroupCommit
 from otel_fim.journal.config import JournalConfig
-from otel_fim.journal.cursor import Position
-from otel_fim.journal.cursors import CursorSet, positions, read_cursor_files
+from otel_fim.journal.cursors import CursorSet, journals_of, positions, read_cursor_files
 from otel_fim.journal.dispatcher import Dispatcher
 from otel_fim.journal.errors import JournalError
 from otel_fim.journal.lines import LineEncoder
 from otel_fim.journal.maintenance import Maintenance
 from otel_fim.journal.metadata import CleanStop, load_metadata, take_clean_stop, write_clean_stop
-from otel_fim.journal.notice import JournalNotice, Recovery
+from otel_fim.journal.notice import JournalNotice
 from otel_fim.journal.reader import JournalReader
-from otel_fim.journal.recovery import Tail, count_segment, inspect_tail, torn_notice
+from otel_fim.journal.recovery import recover
 from otel_fim.journal.scan import newest_record, oldest_time
-from otel_fim.journal.segment import Segment, clean_up, list_segments
+from otel_fim.journal.segment import clean_up, list_segments
 from otel_fim.journal.state import JournalState
 from otel_fim.record import Record
 
@@ -56,13 +53,15 @@ class Journal:
         self._encoder = LineEncoder()
         self._last: Record | None = None
         self._last_known = False
-        metadata = load_metadata(directory, logger)
+        resting = read_cursor_files(directory / "cursors")
+        metadata = load_metadata(directory, journals_of(resting), logger)
         clean_up(directory, logger)
         clean = take_clean_stop(directory)
-        resting = read_cursor_files(directory / "cursors")
         known = positions(resting, metadata.id)
         segments = list_segments(directory)
-        self.recovery, active, next_record = self._recover(segments, clean, known, created=metadata.created)
+        self.recovery, active, next_record = recover(
+            directory, segments, clean, known, logger, created=metadata.created
+        )
         self._first_next = next_record
         self._state = JournalState(segments, active.length, next_record)
         self._dispatcher = Dispatcher(logger)
@@ -91,9 +90,10 @@ class Journal:
             self._state,
             config,
             self._cursors,
-            self._commit.rotate,
+            self._commit,
             oldest_time(active.segment),
             logger,
+            self._notify,
         )
         self._maintenance.start()
         for notice in self.recovery.notices:
@@ -127,45 +127,6 @@ class Journal:
         except BaseException:
             os.close(lock)
             raise
-
-    def _recover(
-        self,
-        segments: list[Segment],
-        clean: CleanStop | None,
-        known: list[Position],
-        *,
-        created: bool,
-    ) -> tuple[Recovery, ActiveFile, int]:
-        """Makes the last of `segments` one that can be written, and says what was found."""
-        previous: Literal["none", "clean", "unclean"] = "unclean"
-        if clean is not None and segments and clean.fits(segments[-1]):
-            previous = "clean"
-        elif created and not segments:
-            previous = "none"
-        if not segments or segments[-1].compressed:
-            next_record = max(count_segment(segments[-1]), segments[-1].first + 1) if segments else 1
-            return Recovery(previous), self._begin(segments, next_record), next_record
-        segment = segments[-1]
-        ours = [position for position in known if position[0] == segment.first]
-        durable = max((offset for _, offset, _ in ours if offset <= segment.length), default=0)
-        tail = inspect_tail(segment, clean, durable, self._logger)
-        next_record = tail.next_record
-        if tail.damaged:
-            # How many records the damaged lines had is not known: the numbering goes on behind any that was used.
-            next_record = max(next_record, segment.first + 1, *(record for _, _, record in ours))
-            active = self._begin(segments, next_record)
-        else:
-            active = ActiveFile.open(segment)
-            # What a crashed process had written is in the kernel's hands only; from here on it counts as durable.
-            active.sync()
-            files.sync_directory(self.directory)
-        return _recovery(previous, segment, tail), active, next_record
-
-    def _begin(self, segments: list[Segment], first: int) -> ActiveFile:
-        segment = Segment(self.directory, first, written_ns=time.time_ns())
-        active = ActiveFile.create(segment)
-        segments.append(segment)
-        return active
 
     def _notify(self, notice: JournalNotice) -> None:
         outside = self._notify_outside
@@ -213,8 +174,17 @@ class Journal:
     # --- Reading ---------------------------------------------------------------------------------------
 
     def reader(self, name: str) -> JournalReader:
-        """The reader with this name; a new one begins with the oldest record. One reader for each name."""
-        return self._cursors.open(name)
+        """The reader with this name; a new one begins with the oldest record. One reader for each name.
+
+        Raises `JournalError` when a new cursor cannot be written.
+        """
+        try:
+            return self._cursors.open(name)
+        except OSError as error:
+            raise JournalError(
+                f"{self.directory}: no cursor can be kept for {name} ({os.strerror(error.errno or 0)}); make room, or "
+                "make the directory writable for this user"
+            ) from error
 
     def active_readers(self, names: Iterable[str]) -> None:
         """Says which readers are in use: only these hold back retention. Without this call all cursors do."""
@@ -275,18 +245,25 @@ class Journal:
         self._maintenance.close(max(1.0, deadline - time.monotonic()))
         self._cursors.close()
         self._dispatcher.close(max(1.0, deadline - time.monotonic()))
+        if left is None:
+            # Its thread may still write, so nobody else may.
+            self._logger.error("%s: the disk does not answer; the journal stays locked", self.directory)
+            return
         if left:
             self._logger.error(
                 "%s: %d records could not be made durable and are given up", self.directory, left
             )
         else:
-            active = self._state.active
-            stop = CleanStop(active.first, self._state.durable_length, self._state.durable_next)
-            try:
-                write_clean_stop(self.directory, stop)
-            except OSError as error:
-                self._logger.warning("%s: the clean stop cannot be noted: %s", self.directory, error)
+            self._note_clean_stop()
         os.close(self._lock)
+
+    def _note_clean_stop(self) -> None:
+        state = self._state
+        stop = CleanStop(state.active.first, state.durable_length, state.durable_next)
+        try:
+            write_clean_stop(self.directory, stop)
+        except OSError as error:
+            self._logger.warning("%s: the clean stop cannot be noted: %s", self.directory, error)
 
     def __enter__(self) -> Journal:
         return self
@@ -295,12 +272,6 @@ class Journal:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _recovery(previous: Literal["none", "clean", "unclean"], segment: Segment, tail: Tail) -> Recovery:
-    if not tail.torn_bytes:
-        return Recovery(previous)
-    return Recovery(previous, tail.torn_bytes, segment.name, tail.kept_in, (torn_notice(segment, tail),))
 
 
 def _segment_size(config: JournalConfig) -> int:

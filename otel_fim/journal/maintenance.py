@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from otel_fim.journal import files
+from otel_fim.journal.commit import GroupCommit
 from otel_fim.journal.compression import compress_segment
 from otel_fim.journal.config import JournalConfig
+from otel_fim.journal.notice import JournalNotice
 from otel_fim.journal.segment import Segment
 from otel_fim.journal.state import JournalState
 
@@ -44,15 +46,18 @@ class Maintenance:
         state: JournalState,
         config: JournalConfig,
         cursors: Cursors,
-        rotate: Callable[[], None],
+        commit: GroupCommit,
         opened_ns: int,
         logger: logging.Logger,
+        notify: Callable[[JournalNotice], None],
     ) -> None:
         self._directory = directory
         self._state = state
         self._config = config
         self._cursors = cursors
-        self._rotate = rotate
+        self._commit = commit
+        self._notify = notify
+        self._guarded_at = time.monotonic()
         self._logger = logger
         self._active = state.active
         self._opened_ns = opened_ns
@@ -92,12 +97,35 @@ class Maintenance:
         """One pass."""
         with self._pass:
             self._cursors.sync()
+            if time.monotonic() - self._guarded_at >= _PASS_SECONDS:
+                self.guard()
             self._rotate_by_age()
             self._retain()
             while not self._stopping.is_set() and self._compress_one():
                 self._cursors.sync()
                 self._retain()
             self._force()
+
+    def guard(self) -> None:
+        """Looks whether all files are still there: who removes one may be the one to be watched."""
+        self._guarded_at = time.monotonic()
+        self._commit.guard()
+        with self._state.changed:
+            closed = [segment for segment in self._state.segments[:-1] if not segment.missing]
+        for segment in closed:
+            if any(path.exists() for path in segment.paths()):
+                continue
+            with self._state.changed:
+                _, end = self._state.extent(segment)
+                segment.missing, segment.disk_size = True, 0
+            self._notify(
+                JournalNotice(
+                    "damaged",
+                    "io_error",
+                    f"{segment.path} was removed by another program; its {end - segment.first} records are no longer "
+                    "in the journal",
+                )
+            )
 
     # --- Age and compression ---------------------------------------------------------------------------
 
@@ -108,7 +136,7 @@ class Maintenance:
                 self._active, self._opened_ns = active, time.time_ns()
         open_seconds = (time.time_ns() - self._opened_ns) / 1e9
         if open_seconds > self._config.retention.max_age / _AGE_SHARE:
-            self._rotate()
+            self._commit.rotate()
 
     def _compress_one(self) -> bool:
         """Compresses the oldest closed segment that is not compressed; false when there is none."""
@@ -116,7 +144,7 @@ class Maintenance:
             return False
         with self._state.changed:
             closed = self._state.segments[:-1]
-        segment = next((segment for segment in closed if not segment.compressed), None)
+        segment = next((s for s in closed if not s.compressed and not s.missing), None)
         if segment is None:
             return False
         try:
@@ -143,7 +171,6 @@ class Maintenance:
         """Removes the oldest segments that are delivered and beyond `retention`."""
         delivered = self._cursors.delivered()
         limits = self._config.retention
-        removed = False
         while (segment := self._oldest_closed()) is not None:
             with self._state.changed:
                 _, end = self._state.extent(segment)
@@ -153,9 +180,6 @@ class Maintenance:
                 break
             self._logger.info("%s: removed by service.journal.retention", segment.path)
             self._remove(segment)
-            removed = True
-        if removed:
-            files.sync_directory(self._directory)
 
     def _force(self) -> None:
         """Removes the oldest segments, delivered or not, while the journal is larger than `limit`."""
@@ -169,7 +193,6 @@ class Maintenance:
             self._remove(segment)
             removed = True
         if removed:
-            files.sync_directory(self._directory)
             self._cursors.check()
 
     def _oldest_closed(self) -> Segment | None:
@@ -185,3 +208,5 @@ class Maintenance:
             self._state.segments.remove(segment)
             path = segment.path
         files.remove(path)
+        # At once: after a power cut the oldest must be gone before the next one is.
+        files.sync_directory(self._directory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,18 +29,22 @@ class Metadata:
     created: bool
 
 
-def load_metadata(directory: Path, logger: logging.Logger) -> Metadata:
-    """Reads `journal.json`, or writes it for a new journal. Raises `JournalFormatError` for a newer format."""
+def load_metadata(directory: Path, known: Collection[str], logger: logging.Logger) -> Metadata:
+    """Reads `journal.json`, or writes it for a new journal. Raises `JournalFormatError` for a newer format.
+
+    `known` are the journals that the cursors belong to: where there is only one, a `journal.json` that was lost
+    gets its id back, and readers go on where they were.
+    """
     path = directory / "journal.json"
     try:
         content = orjson.loads(path.read_bytes())
     except FileNotFoundError:
-        return _create(path)
+        return _create(path, known)
     except ValueError:
         # Nothing in it is needed to read the segments, so a damaged one must not keep the agent down.
         logger.error("%s is damaged; it is kept as journal.json.damaged and written anew", path)
         path.replace(path.with_name("journal.json.damaged"))
-        return _create(path)
+        return _create(path, known)
     version = content.get("version") if isinstance(content, dict) else None
     if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(version, int):
         raise JournalFormatError(
@@ -53,8 +58,8 @@ def load_metadata(directory: Path, logger: logging.Logger) -> Metadata:
     return Metadata(str(content.get("id")), created=False)
 
 
-def _create(path: Path) -> Metadata:
-    identity = str(uuid.uuid4())
+def _create(path: Path, known: Collection[str]) -> Metadata:
+    identity = next(iter(known)) if len(known) == 1 else str(uuid.uuid4())
     content = {
         "format": FORMAT,
         "version": VERSION,

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from otel_fim.journal.batch import JournalBatch
-from otel_fim.journal.cursor import CursorFile, Position, moved
+from otel_fim.journal.bookmark import Bookmark
+from otel_fim.journal.cursor import CursorFile, Position
 from otel_fim.journal.errors import JournalClosedError
-from otel_fim.journal.lines import count_records
 from otel_fim.journal.notice import GapReason, JournalNotice, NoticeKind
 from otel_fim.journal.segment import Segment
-from otel_fim.journal.source import Source, fetch_all, iter_lines, open_source
+from otel_fim.journal.source import Line, Source, open_source, records_in
 from otel_fim.journal.state import JournalState
+from otel_fim.journal.take import Taken, take_indexed, take_parsed
 from otel_fim.otlp import OtlpDecodeError
 
-_NEWLINE: Final = ord("\n")
+_READ_ATTEMPTS: Final = 5
+"""So often an unreadable place is tried before it counts as lost; the exporter's runner waits in between."""
 
 __all__ = ["JournalBatch", "JournalReader"]
 
@@ -44,17 +45,14 @@ class JournalReader:
     ) -> None:
         self.name = name
         self._state = state
-        self._cursor = cursor
+        self._bookmark = Bookmark(name, cursor, sync_interval, logger)
         self._position = position
-        self._sync_interval = sync_interval
         self._logger = logger
         self._notify = notify
         self._on_moved = on_moved
         self._lock = threading.RLock()
         self._outstanding: JournalBatch | None = None
-        self._reported = cursor.state.reported
-        self._synced_at = 0.0
-        self._cursor_failing = False
+        self._read_errors = 0
         self._source: Source | None = None
         self._source_of: Segment | None = None
         self._woken = False
@@ -92,68 +90,46 @@ class JournalReader:
             segment, limit, end_record = self._settle()
             if segment is None:
                 return None
-            first, offset, record = self._position
+            start = self._position
             try:
-                source = self._open(segment)
+                taken = self._take_from(segment, limit, end_record, max_records, max_bytes)
             except FileNotFoundError:
                 # Let go this moment, or taken away by somebody: then all of it counts as damaged.
-                self._position = Position(first, limit, record)
-                continue
-            batch = self._take_indexed(segment, source, max_records, max_bytes)
-            if batch is not None:
-                return batch
-            lines: list[bytes] = []
-            records = size = 0
-            for line in iter_lines(source, offset, limit):
-                if record + records >= end_record:
-                    break  # written again to the next segment after a failed fsync
-                try:
-                    count = count_records(line.data) if line.data is not None else None
-                except ValueError:
-                    count = None
-                if count is None or line.data is None:
-                    self._logger.error(
-                        "%s: bytes %d to %d cannot be read as a line", segment.path, line.start, line.end
-                    )
-                elif lines and (records + count > max_records or size + len(line.data) > max_bytes):
-                    break
-                elif count:
-                    lines.append(line.data)
-                    records += count
-                    size += len(line.data)
-                offset = line.end
-                if records >= max_records or size >= max_bytes:
-                    break
-            end = Position(first, offset, record + records)
-            if lines:
-                return JournalBatch(tuple(lines), records, self._position, end, self._undecodable)
-            if end == self._position:
-                return None
+                taken = Taken((), 0, limit)
+            except OSError as error:
+                taken = self._unreadable(segment, limit, error)
+            else:
+                self._read_errors = 0
+            end = Position(segment.first, taken.offset, start.record + taken.records)
+            if taken.lines:
+                return JournalBatch(taken.lines, taken.records, start, end, self._undecodable)
             self._position = end
 
-    def _take_indexed(
-        self, segment: Segment, source: Source, max_records: int, max_bytes: int
-    ) -> JournalBatch | None:
-        """The same, without a look at the lines, where this process knows them."""
-        first, offset, record = self._position
+    def _take_from(
+        self, segment: Segment, limit: int, end_record: int, max_records: int, max_bytes: int
+    ) -> Taken:
+        _, offset, record = self._position
+        source = self._open(segment)
         with self._state.changed:
             index = self._state.index_of(segment)
             spans = index.take(offset, max_records, max_bytes) if index is not None else []
-        if not spans:
-            return None
-        data = fetch_all(source, offset, spans[-1].end - offset)
-        if data is None:
-            return None
-        lines, start = [], 0
-        for span in spans:
-            end = span.end - offset
-            if data[end - 1] != _NEWLINE:
-                return None  # not what was written
-            lines.append(data[start : end - 1])
-            start = end
-        records = sum(span.records for span in spans)
-        end_position = Position(first, spans[-1].end, record + records)
-        return JournalBatch(tuple(lines), records, self._position, end_position, self._undecodable)
+        taken = take_indexed(source, offset, spans) if spans else None
+        if taken is None:
+            left = end_record - record
+            taken = take_parsed(segment, source, offset, limit, left, max_records, max_bytes, self._logger)
+        return taken
+
+    def _unreadable(self, segment: Segment, limit: int, error: OSError) -> Taken:
+        """Raises the error, until it has come so often that what cannot be read counts as damaged."""
+        self._read_errors += 1
+        if error.errno != errno.EIO or self._read_errors < _READ_ATTEMPTS:
+            self._close_source()
+            raise error
+        self._logger.error("%s: cannot be read; what cannot be had is left out: %s", segment.path, error)
+        if self._source is None:
+            return Taken((), 0, limit)
+        self._source.skip_errors = True
+        return Taken((), 0, self._position.offset)
 
     def _settle(self) -> tuple[Segment | None, int, int]:
         """Moves over ends of segments and over losses, to where the next line is; (None, 0, 0) at the end."""
@@ -204,13 +180,9 @@ class JournalReader:
                 self._position = Position(first, 0, first)
 
     def _lose(self, first: int, end: int, kind: NoticeKind, reason: GapReason, detail: str) -> None:
-        told_from, told_to = self._reported
-        lost = end - first - max(0, min(end, told_to) - max(first, told_from))
+        lost, span = self._bookmark.lose(first, end)
         if lost <= 0:
             return
-        touching = told_from <= end and first <= told_to
-        span = (min(first, told_from), max(end, told_to)) if touching and told_to else (first, end)
-        self._reported = span
         self._notify(
             JournalNotice(
                 kind,
@@ -224,16 +196,17 @@ class JournalReader:
 
     def _told(self, span: tuple[int, int]) -> None:
         with self._lock:
-            if not self._closed and not self._state.closed and span[1] > self._cursor.state.position.record:
-                self._store(reported=span)
+            if not self._closed:
+                self._bookmark.told(span)
 
     def _undecodable(self, line: bytes, error: OtlpDecodeError) -> None:
-        count = count_records(line)
+        count = records_in(Line(0, len(line), line))
         self._notify(
             JournalNotice(
                 "damaged",
                 "journal_torn",
-                f"{self.name} left out {count} records: a line of the journal is JSON but not OTLP: {error}",
+                f"{self.name} left out {count if count is not None else 'some'} records: a line of the journal "
+                f"is not OTLP: {error}",
                 records_lost=count,
                 reader=self.name,
             )
@@ -267,49 +240,18 @@ class JournalReader:
                 return
             self._outstanding = None
             self._position = batch.end
-            if self._reported[1] <= batch.end.record:
-                self._reported = (0, 0)
-            self._store(position=batch.end)
-            if time.monotonic() - self._synced_at >= self._sync_interval:
+            self._bookmark.move(batch.end)
+            if self._bookmark.due:
                 self.sync()
             else:
                 self._on_moved()
 
-    def _store(self, *, position: Position | None = None, reported: tuple[int, int] | None = None) -> None:
-        state = self._cursor.state
-        if position is not None:
-            state = moved(state, position)
-        if reported is not None:
-            state = replace(state, reported=reported)
-        try:
-            self._cursor.store(state)
-        except OSError as error:
-            self._cursor_error(error)
-
     def sync(self) -> None:
         """Makes the cursor durable."""
         with self._lock:
-            if self._closed:
-                return
-            crossed = self._cursor.saved.position.segment != self._cursor.state.position.segment
-            try:
-                self._cursor.sync()
-            except OSError as error:
-                self._cursor_error(error)
-                return
-            self._cursor_failing = False
-            self._synced_at = time.monotonic()
+            crossed = not self._closed and self._bookmark.sync()
         if crossed:
             self._on_moved()  # a segment may have become free to go
-
-    def _cursor_error(self, error: OSError) -> None:
-        if not self._cursor_failing:
-            self._logger.error(
-                "the cursor of %s cannot be written (%s); after a crash records are delivered again",
-                self.name,
-                os.strerror(error.errno or 0),
-            )
-        self._cursor_failing = True
 
     # --- State -----------------------------------------------------------------------------------------
 
@@ -326,7 +268,7 @@ class JournalReader:
     @property
     def saved_record(self) -> int:
         """The first record that a power cut would have delivered again."""
-        return self._cursor.saved.position.record
+        return self._bookmark.saved_record
 
     @property
     def pending_records(self) -> int:
@@ -358,9 +300,8 @@ class JournalReader:
         with self._lock:
             if self._closed:
                 return
-            self.sync()
             self._closed = True
             self._close_source()
-            self._cursor.close()
+            self._bookmark.close()
         with self._state.changed:
             self._state.changed.notify_all()

@@ -7,16 +7,16 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from otel_fim.journal import files
 from otel_fim.journal.active import ActiveFile
 from otel_fim.journal.commit import UNSYNCED_BYTES
-from otel_fim.journal.lines import count_records
+from otel_fim.journal.cursor import Position
 from otel_fim.journal.metadata import CleanStop
-from otel_fim.journal.notice import JournalNotice
+from otel_fim.journal.notice import JournalNotice, Recovery
 from otel_fim.journal.segment import Segment
-from otel_fim.journal.source import iter_lines, open_source
+from otel_fim.journal.source import iter_lines, open_source, records_in
 
 _KEPT_CUTS: Final = 16
 
@@ -33,11 +33,67 @@ class Tail:
     damaged: bool = False
 
 
+class Recovered(NamedTuple):
+    """What was found, the file to be written, and the number of the next record."""
+
+    recovery: Recovery
+    active: ActiveFile
+    next_record: int
+
+
+def recover(
+    directory: Path,
+    segments: list[Segment],
+    clean: CleanStop | None,
+    cursors: list[Position],
+    logger: logging.Logger,
+    *,
+    created: bool,
+) -> Recovered:
+    """Makes the last of `segments` one that can be written, or adds one. `cursors` are where readers were."""
+    previous: Literal["none", "clean", "unclean"] = "unclean"
+    if clean is not None and segments and clean.fits(segments[-1]):
+        previous = "clean"
+    elif created and not segments:
+        previous = "none"
+    if not segments:
+        return Recovered(Recovery(previous), _begin(directory, segments, 1), 1)
+    segment = segments[-1]
+    ours = [position for position in cursors if position.segment == segment.first]
+    # How many records damaged lines had is not known: the numbering then goes on behind any that was used.
+    used = max((position.record for position in ours), default=0)
+    if segment.compressed:
+        next_record = max(count_segment(segment), segment.first + 1, used)
+        return Recovered(Recovery(previous), _begin(directory, segments, next_record), next_record)
+    durable = max((position.offset for position in ours if position.offset <= segment.length), default=0)
+    tail = inspect_tail(segment, clean, durable, logger)
+    if tail.damaged:
+        next_record = max(tail.next_record, segment.first + 1, used)
+        active = _begin(directory, segments, next_record)
+    else:
+        next_record = tail.next_record
+        active = ActiveFile.open(segment)
+        # What a crashed process had written is in the kernel's hands only; from here on it counts as durable.
+        active.sync()
+        files.sync_directory(directory)
+    if not tail.torn_bytes:
+        return Recovered(Recovery(previous), active, next_record)
+    notice = torn_notice(segment, tail)
+    found = Recovery(previous, tail.torn_bytes, segment.name, tail.kept_in, (notice,))
+    return Recovered(found, active, next_record)
+
+
+def _begin(directory: Path, segments: list[Segment], first: int) -> ActiveFile:
+    active = ActiveFile.create(Segment(directory, first))
+    segments.append(active.segment)
+    return active
+
+
 def count_segment(segment: Segment) -> int:
     """The number after the last record of a segment, as far as its lines can be read."""
     source = open_source(segment)
     try:
-        return segment.first + sum(_records(line.data) or 0 for line in iter_lines(source, 0, segment.length))
+        return segment.first + sum(records_in(line) or 0 for line in iter_lines(source, 0, segment.length))
     finally:
         source.close()
 
@@ -57,7 +113,7 @@ def inspect_tail(segment: Segment, clean: CleanStop | None, durable: int, logger
     source = open_source(segment)
     try:
         for line in iter_lines(source, 0, segment.length):
-            count = _records(line.data)
+            count = records_in(line)
             if count is not None:
                 next_record += count
             elif line.start >= doubtful or line.data is None:
@@ -92,15 +148,6 @@ def torn_notice(segment: Segment, tail: Tail) -> JournalNotice:
         f"were cut{kept}; they had not been acknowledged, so whoever sent them sends them again",
         start_unix_nano=segment.written_ns,
     )
-
-
-def _records(line: bytes | None) -> int | None:
-    if line is None:
-        return None
-    try:
-        return count_records(line)
-    except ValueError:
-        return None
 
 
 def _keep(segment: Segment, offset: int) -> str | None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from otel_fim.journal.lines import count_records
 from otel_fim.journal.segment import Segment, list_segments
-from otel_fim.journal.source import Line, iter_lines, open_source
+from otel_fim.journal.source import iter_lines, open_source, records_in
 from otel_fim.otlp import OtlpDecodeError, decode_logs_data_json
 from otel_fim.record import Record
 
@@ -44,22 +43,13 @@ def scan_lines(directory: Path) -> Iterator[ScannedLine]:
             for line in iter_lines(source, 0, segment.length):
                 if end is not None and record >= end:
                     break  # written again to the next segment after a failed fsync
-                count = _count(line)
+                count = records_in(line)
                 yield ScannedLine(
                     segment.name, line.start, line.end, record, line.data if count is not None else None
                 )
                 record += count or 0
         finally:
             source.close()
-
-
-def _count(line: Line) -> int | None:
-    if line.data is None:
-        return None
-    try:
-        return count_records(line.data)
-    except ValueError:
-        return None
 
 
 def newest_record(segments: Sequence[Segment], active_length: int, next_record: int) -> Record | None:
@@ -116,7 +106,7 @@ def _from_start(segment: Segment, end: int) -> Record | None:
         for line in iter_lines(source, 0, segment.length):
             if record >= end:
                 break
-            count = _count(line)
+            count = records_in(line)
             if count:
                 newest = line.data
                 record += count

@@ -22,7 +22,7 @@ class Segment:
     """A run of lines: `first` is the number of its first record, counted from 1 over the whole journal.
 
     `length` is the size of its lines (before compression), `disk_size` what it takes on disk, `written_ns` the
-    time of its last write (nanoseconds since the epoch).
+    time of its last write (nanoseconds since the epoch), `missing` that another program has taken it away.
     """
 
     directory: Path
@@ -31,6 +31,7 @@ class Segment:
     length: int = 0
     disk_size: int = 0
     written_ns: int = 0
+    missing: bool = False
 
     @property
     def name(self) -> str:

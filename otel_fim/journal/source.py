@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from otel_fim.journal import files, zstandard
+from otel_fim.journal.lines import count_records
 from otel_fim.journal.segment import Segment
 
 _CHUNK_BYTES: Final = 256 * 1024
+_BLOCK_BYTES: Final = 4096
 
 
 @dataclass(slots=True, frozen=True)
@@ -23,6 +25,16 @@ class Line:
     data: bytes | None
 
 
+def records_in(line: Line) -> int | None:
+    """Number of records in a line, None when it is not one."""
+    if line.data is None:
+        return None
+    try:
+        return count_records(line.data)
+    except ValueError:
+        return None
+
+
 class DamagedRegionError(Exception):
     """The bytes up to `end` cannot be had."""
 
@@ -32,7 +44,9 @@ class DamagedRegionError(Exception):
 
 
 class Source(Protocol):
-    """Bytes of a segment's lines."""
+    """Bytes of a segment's lines. With `skip_errors` what the disk cannot read counts as damaged."""
+
+    skip_errors: bool
 
     def fetch(self, offset: int, size: int) -> bytes:
         """At most `size` bytes from `offset`; empty at the end. Raises `DamagedRegionError`."""
@@ -45,11 +59,19 @@ class PlainSource:
     """A segment that is not compressed. It stays readable when the file's name goes away."""
 
     def __init__(self, descriptor: int) -> None:
+        self.skip_errors = False
         self._descriptor = descriptor
 
     def fetch(self, offset: int, size: int) -> bytes:
         """See `Source`."""
-        return os.pread(self._descriptor, size, offset)
+        if not self.skip_errors:
+            return os.pread(self._descriptor, size, offset)
+        # One block at a time, so that no more is given up than has to be.
+        end = (offset // _BLOCK_BYTES + 1) * _BLOCK_BYTES
+        try:
+            return os.pread(self._descriptor, min(size, end - offset), offset)
+        except OSError:
+            raise DamagedRegionError(end) from None
 
     def close(self) -> None:
         """See `Source`."""
@@ -60,6 +82,7 @@ class CompressedSource:
     """A segment in zstd; keeps the frame that was read last."""
 
     def __init__(self, descriptor: int) -> None:
+        self.skip_errors = False
         self._descriptor = descriptor
         self._frames = zstandard.read_table(descriptor)
         self._starts = [frame.start for frame in self._frames]
@@ -76,6 +99,10 @@ class CompressedSource:
             try:
                 self._data = zstandard.read_frame(self._descriptor, frame)
             except zstandard.ZstdError:
+                raise DamagedRegionError(frame.start + frame.length) from None
+            except OSError:
+                if not self.skip_errors:
+                    raise
                 raise DamagedRegionError(frame.start + frame.length) from None
             self._index = index
         return self._data[offset - frame.start : offset - frame.start + size]

@@ -127,7 +127,7 @@ class JournalMachine(RuleBasedStateMachine):
             durable, length = state.durable_next - 1, state.durable_length
             active = state.active.name
             shutil.copytree(self.directory, copy)
-            saved = {n: (r.saved_record - 1, r._cursor._saved_slot) for n, r in self.readers.items()}
+            saved = {n: (r.saved_record - 1, r._bookmark._file._saved_slot) for n, r in self.readers.items()}
         if power_cut:
             self.tear(copy / active, length, source)
             for name, (acked, slot) in saved.items():
