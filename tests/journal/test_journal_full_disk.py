@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from otel_fim.journal import JournalFullError, JournalWriteError, files, scan_lines
+from otel_fim.journal import JournalError, JournalFullError, JournalWriteError, files, scan_lines
 from otel_fim.journal.active import ActiveFile
 from otel_fim.journal.lines import LineEncoder
 from otel_fim.record import Record
@@ -90,6 +91,34 @@ def test_a_full_disk_refuses_whole_batches_and_takes_more_when_there_is_room(
     journal = journals(small_disk / "journal", **settings)
     assert journal.recovery.previous == "clean"
     assert journal.durable_sequence == following + 9
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_journal_opens_reads_and_closes_on_a_full_disk(
+    journals: Any, make_records: Any, drain: Any, small_disk: Path
+) -> None:
+    directory = small_disk / "journal"
+    journal = journals(directory, min_free=0)
+    reader = journal.reader("r")
+    journal.append(make_records(1, 100))
+    assert journal.flush(10)
+    reader.acknowledge(reader.read(1, 1, 0.0))
+    journal.append(make_records(101, 100))
+    fill_up(small_disk / "filler")
+    journal.close()
+    with next(iter(directory.glob("*.jsonl"))).open("ab") as file, contextlib.suppress(OSError):
+        file.write(b"torn\n" * 10)
+    journal = journals(directory, min_free=0)
+    reader = journal.reader("r")
+    assert drain(reader) == list(range(101, 201))
+    assert reader.pending_records == 0
+    with pytest.raises(JournalError, match="no cursor can be kept for another"):
+        journal.reader("another")
+    (small_disk / "filler").unlink()
+    journal.append(make_records(201, 1))
+    assert journal.flush(10)
+    assert drain(reader) == [201]
 
 
 @pytest.mark.root
