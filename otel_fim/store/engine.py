@@ -50,7 +50,16 @@ class Session:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self._stream: Any = None
         self.progress = Progress()
+
+    def close(self) -> None:
+        """End the session. A stream that was not read to its end is cancelled first: the engine hangs, and
+        with it the process, when that is tried on a closed connection, as a generator's end would."""
+        self._end_stream()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def set(self, values: Iterable[tuple[str, bytes]]) -> None:
         """Apply settings and `param_` values. Names must be identifiers; the engine checks the rest."""
@@ -79,28 +88,32 @@ class Session:
         """
         try:
             handle = self._connection.send_query(statement, output_format)
-        except RuntimeError as error:
-            if _NOT_STREAMABLE not in str(error):
-                raise StoreError.from_engine(error) from None
+        except (RuntimeError, UnicodeDecodeError) as error:
+            if _NOT_STREAMABLE not in _message(error):
+                raise StoreError.from_engine(_message(error)) from None
             data = self.execute(statement, output_format)
             if data:
                 yield data
             return
-        finished = False
+        self._stream = handle
         try:
             while True:
                 with _engine_errors():
                     result = self._connection.streaming_fetch_result(handle)
                     data = result.bytes()
                 if not data and result.rows_read() == 0:
-                    finished = True
+                    self._stream = None
                     return
                 self._account(result, data)
                 yield data
         finally:
-            if not finished:
-                with contextlib.suppress(RuntimeError):
-                    self._connection.streaming_cancel_query(handle)
+            self._end_stream()
+
+    def _end_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None and self._connection is not None:
+            with contextlib.suppress(RuntimeError, UnicodeDecodeError):
+                self._connection.streaming_cancel_query(stream)
 
     def insert(self, statement: bytes, input_format: str) -> Inserter:
         """Begin an INSERT (without FORMAT and data); the data follows through the `Inserter`."""
@@ -148,7 +161,7 @@ class Inserter:
         """Give up what has not been written yet. Does nothing after `finish`."""
         handle, self._handle = self._handle, None
         if handle is not None:
-            with contextlib.suppress(RuntimeError):
+            with contextlib.suppress(RuntimeError, UnicodeDecodeError):
                 self._connection.insert_cancel(handle)
 
 
@@ -196,19 +209,17 @@ class Engine:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
-        """A connection for one request."""
-        with _engine_errors():
-            connection = self._connect()
+        """A session for the length of a `with` block."""
+        session = self.connect()
         try:
-            yield Session(connection)
+            yield session
         finally:
-            connection.close()
+            session.close()
 
-    def connect(self) -> tuple[Session, Any]:
-        """A session, and the connection to close when it ends: for a request that hops between threads."""
+    def connect(self) -> Session:
+        """A session of its own, to be closed by the caller."""
         with _engine_errors():
-            connection = self._connect()
-        return Session(connection), connection
+            return Session(self._connect())
 
     def _connect(self) -> Any:
         return self._module.connect(f"{DATA}?config-file={CONFIG_FILE}")
@@ -220,7 +231,14 @@ def _engine_errors() -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except RuntimeError as error:
-        raise StoreError.from_engine(error) from None
+    except (RuntimeError, UnicodeDecodeError) as error:
+        raise StoreError.from_engine(_message(error)) from None
     except MemoryError:
         raise StoreError(LOGICAL_ERROR, "out of memory") from None
+
+
+def _message(error: RuntimeError | UnicodeDecodeError) -> str:
+    """The engine's message; when it is no UTF-8, the binding fails to make a string of it and has the bytes."""
+    if isinstance(error, UnicodeDecodeError):
+        return error.object.decode("utf-8", "backslashreplace")
+    return str(error)

@@ -56,12 +56,11 @@ class StoreError(Exception):
         self.message = message
 
     @classmethod
-    def from_engine(cls, error: Exception) -> StoreError:
-        """The engine's own error, taken apart. A text without a code counts as LOGICAL_ERROR."""
-        text = str(error)
+    def from_engine(cls, text: str) -> StoreError:
+        """The engine's own message, taken apart. A text without a code counts as LOGICAL_ERROR."""
         found = _ENGINE_MESSAGE.search(text)
         if found is None:
-            return cls(LOGICAL_ERROR, text.strip() or type(error).__name__)
+            return cls(LOGICAL_ERROR, text.strip() or "the engine failed without a message")
         message = found[2]
         name = "UNKNOWN"
         if at_end := _NAME_AT_END.search(message):

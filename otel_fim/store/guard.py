@@ -19,6 +19,7 @@ from otel_fim.store.errors import (
     SYNTAX_ERROR,
     StoreError,
 )
+from otel_fim.store.insert import split_insert
 from otel_fim.store.sql import called_names, output_format, tokens, writes_file
 
 ALLOWED_TABLE_FUNCTIONS: Final = frozenset(
@@ -74,6 +75,9 @@ class Guard:
                 NOT_IMPLEMENTED, "INTO OUTFILE and FROM INFILE are not available in the embedded store"
             )
         self.check_names(canonical)
+        if split_insert(canonical, complete=True) is not None:
+            # Its data would be found by the engine's own rules, under which a blank line ends it.
+            raise StoreError(SYNTAX_ERROR, "Syntax error: the data of the INSERT cannot be found")
         if readonly and kind != "READ_ONLY":
             raise StoreError(READONLY, "Cannot execute query in readonly mode")
         if _creates_temporary(canonical):

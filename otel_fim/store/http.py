@@ -22,6 +22,7 @@ from otel_fim.store.engine import Engine
 from otel_fim.store.errors import (
     AUTHENTICATION_FAILED,
     BAD_ARGUMENTS,
+    LOGICAL_ERROR,
     QUERY_IS_TOO_LARGE,
     QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING,
     TOO_MANY_SIMULTANEOUS_QUERIES,
@@ -124,6 +125,10 @@ class Application:
             await self._fail(answer, error)
         except ClientGoneError:
             self._logger.debug("the client went away before its request was complete")
+        except Exception as error:  # a request must not take the others with it
+            self._logger.exception("%s %s", scope["method"], scope["path"])
+            if not answer.begun:
+                await self._fail(answer, StoreError(LOGICAL_ERROR, f"{type(error).__name__}: {error}"))
 
     async def _route(self, scope: Scope, headers: dict[str, str], receive: Receive, answer: Answer) -> None:
         path, method = scope["path"], scope["method"]
@@ -338,6 +343,7 @@ class Answer:
         self._send = send
         self._head_only = head_only
         self.always: list[tuple[str, str]] = []
+        self.begun = False
 
     async def whole(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """Everything at once."""
@@ -354,6 +360,7 @@ class Answer:
 
     async def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
         """Status and headers."""
+        self.begun = True
         pairs = [*self.always, *headers]
         encoded = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in pairs]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})

@@ -55,6 +55,8 @@ def split_insert(text: bytes, *, complete: bool) -> Insert | None:
     """
     head = _LEADING_INSERT.match(text)
     if head is None:
+        if not complete and not any(token.value != b";" for token in _certain(text, complete=False)):
+            raise NeedMoreError  # nothing but comments so far
         return None
     rest = text[head.end() :]
     start = head.end() - len(b"INSERT")
@@ -65,10 +67,7 @@ def split_insert(text: bytes, *, complete: bool) -> Insert | None:
     statement = text[start : head.end() + keyword.start]
     if name is None:
         return Insert(statement, "Values", head.end() + keyword.end)
-    offset = head.end() + name.end
-    if name.end == len(rest) and not complete:
-        raise NeedMoreError
-    offset = _after_format(text, offset, complete=complete)
+    offset = _after_format(text, head.end() + name.end, complete=complete)
     return Insert(statement, name.value.decode("utf-8", "replace"), offset)
 
 
@@ -98,8 +97,6 @@ def _scan(rest: bytes, *, complete: bool) -> tuple[Token, Token | None] | None:
             token = next(stream, None)  # past the table's name behind its database's
             continue
         if word == "VALUES":
-            if token.end == len(rest) and not complete:
-                raise NeedMoreError  # the word may go on
             return token, None
         if word in {"SELECT", "WITH", "WATCH", "EXPLAIN"} or (
             token.kind is Kind.OPEN
@@ -122,9 +119,7 @@ def _with_input(text: bytes, start: int, *, complete: bool) -> Insert | None:
     structure: bytes | None = None
     copied = start
     before: list[Token] = []
-    for token in tokens(text[start:]):
-        if _unclosed(token, text[start:]):
-            break
+    for token in _certain(text[start:], complete=complete):
         if token.kind is Kind.CLOSE and [t.kind for t in before] == [Kind.WORD, Kind.OPEN, Kind.STRING]:
             call, _, literal = before
             if call.keyword() == "INPUT" and structure is None:
@@ -134,8 +129,6 @@ def _with_input(text: bytes, start: int, *, complete: bool) -> Insert | None:
         if before and before[-1].keyword() == "FORMAT" and _is_name(token) and token.depth == 0:
             if structure is None:
                 return None
-            if start + token.end == len(text) and not complete:
-                break
             statement += text[copied : start + before[-1].start]
             offset = _after_format(text, start + token.end, complete=complete)
             return Insert(bytes(statement), token.value.decode("utf-8", "replace"), offset, structure)
@@ -145,20 +138,22 @@ def _with_input(text: bytes, start: int, *, complete: bool) -> Insert | None:
     return None
 
 
-def _unclosed(token: Token, text: bytes) -> bool:
-    """Whether a quote or a comment opens here and is not closed."""
-    return token.kind is Kind.OTHER and (
-        token.value in {b"'", b'"', b"`"} or text.startswith(b"/*", token.start)
-    )
+def _certain(text: bytes, *, complete: bool) -> Iterator[Token]:
+    """The tokens of `text` as far as they do not depend on what follows it."""
+    for token in tokens(text):
+        unclosed = token.kind is Kind.OTHER and (
+            token.value in {b"'", b'"', b"`"} or text.startswith(b"/*", token.start)
+        )
+        if not complete and (unclosed or token.end == len(text)):
+            raise NeedMoreError
+        if unclosed:
+            return
+        yield token
 
 
 def _top_level(rest: bytes, *, complete: bool) -> Iterator[Token]:
     """The tokens outside of brackets, read no further than asked for: behind them is data, of any size."""
-    for token in tokens(rest):
-        if _unclosed(token, rest):
-            if not complete:
-                raise NeedMoreError
-            return
+    for token in _certain(rest, complete=complete):
         if token.depth == 0:
             yield token
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from otel_fim.store.encoding import Codec
 from otel_fim.store.engine import Engine, Inserter, Progress, Session, quote
@@ -45,7 +45,6 @@ class Work:
         self._reader = reader
         self._readonly = readonly
         self._session: Session | None = None
-        self._connection: Any = None
         self._pieces: Iterator[bytes] = iter(())
         self._inserter: Inserter | None = None
         self._select_input: Statement | None = None
@@ -61,7 +60,7 @@ class Work:
 
     def open(self) -> None:
         """Connect. The tag is what `cancel` finds the query by."""
-        self._session, self._connection = self._engine.connect()
+        self._session = self._engine.connect()
         first = [("log_comment", self.tag.encode())]
         if self._reader:
             first.append(("max_execution_time", str(READER_SECONDS).encode()))
@@ -74,12 +73,9 @@ class Work:
         if self._inserter is not None:
             self._inserter.cancel()
             self._inserter = None
-        close = getattr(self._pieces, "close", None)
-        if close is not None:
-            close()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     def start(self, text: bytes, encoder: Codec, limit: int | None) -> tuple[IO[bytes], bool]:
         """Run a statement and give the encoded beginning of its result, and whether that is all of it.

@@ -72,6 +72,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(options: Options) -> None:
     """Serve until SIGTERM or SIGINT. Raises `ServeError` when that cannot begin."""
+    logging.basicConfig(level=logging.WARNING, format="otel-fim store: %(message)s", stream=sys.stderr)
     try:
         os.makedirs(options.directory, mode=0o700, exist_ok=True)
         directory = os.path.realpath(options.directory)
