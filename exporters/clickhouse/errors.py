@@ -18,10 +18,10 @@ _STATUS: Final = re.compile(r"HTTP status (\d{3})")
 class Kind(Enum):
     """What to do about a failure."""
 
-    UNREACHABLE = "try again on a new connection"
-    RIGHTS = "wait for other credentials or rights, on a new connection"
+    UNREACHABLE = "try again"
+    RIGHTS = "wait for other credentials or rights"
     SCHEMA = "look at the table again"
-    BUSY = "try again"
+    BUSY = "try again later"
     DATA = "find the record"
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _ALL_REFUSED: Final = 16
 """When this many records were refused one by one and none was taken, it is the table and not the records."""
-_NEW_CONNECTION: Final = frozenset({Kind.UNREACHABLE, Kind.RIGHTS, Kind.SCHEMA})
+_NEW_SESSION: Final = frozenset({Kind.RIGHTS, Kind.SCHEMA})
+"""After these the password and the table are looked at anew; a connection that broke is replaced anyway."""
 
 
 class _Refused(Exception):  # noqa: N818 - a step of the search for the record, not an error for anyone
@@ -86,7 +87,7 @@ class ClickHouseExporter(Exporter[ClickHouseConfig]):
             raise
         except Exception as error:
             problem = failure(error, self.config, self._table)
-            if problem.kind in _NEW_CONNECTION:
+            if problem.kind in _NEW_SESSION:
                 self._disconnect()
             if problem.kind is Kind.DATA:
                 raise _Refused(problem.message) from error

@@ -232,18 +232,18 @@ def test_a_network_that_cuts_truncates_repeats_and_delays(
     chance = random.Random(seed)
     running = exporter(endpoint=proxy.endpoint)
     start = 1
-    while start <= 1200:
-        size = chance.randrange(1, 150)
-        _deliver(running, chain.batch(range(start, min(start + size, 1201))))
+    while start <= 900:
+        size = chance.randrange(1, 100)
+        _deliver(running, chain.batch(range(start, min(start + size, 901))))
         start += size
         if chance.random() < 0.2:  # the agent restarts, and its last batch was not marked as delivered
             running.stop()
             running = exporter(endpoint=proxy.endpoint)
-            start = max(1, start - chance.randrange(1, 150))
+            start = max(1, start - chance.randrange(1, 100))
     proxy.settle()
 
     assert proxy.faults
-    assert _counts(client, database) == (1200, 1200)
+    assert _counts(client, database) == (900, 900)
 
 
 @pytest.mark.root
