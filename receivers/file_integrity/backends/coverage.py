@@ -157,8 +157,9 @@ class Coverage:
         """When `step` has something to do again although nothing happens; None for never."""
         return max(0.0, self._retry_at - time.monotonic()) if self._failed or self._blind else None
 
-    def appeared(self, parent: Directory, name: bytes, *, deep: bool = False) -> bool:
-        """A directory was created or moved here. False when nothing below it is wanted or can be watched."""
+    def appeared(self, parent: Directory, name: bytes, *, key: Hashable = None, deep: bool = False) -> bool:  # noqa: ARG002
+        """A directory was created here or, with `deep`, moved here with all that it holds. False when nothing
+        below it is wanted or can be watched. (`key` is of use to file system marks only.)"""
         path = parent.prefix + name
         depth = self._depth(path)
         if not parent.attached or depth is None:

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from otel_fim.receivers.file_integrity.backends.kernel import check, libc
+from otel_fim.receivers.file_integrity.backends.kernel import AT_FDCWD, check, libc
 
 FAN_MODIFY: Final = 0x00000002
 FAN_ATTRIB: Final = 0x00000004
@@ -42,6 +42,7 @@ FAN_MARK_ADD: Final = 0x00000001
 FAN_MARK_REMOVE: Final = 0x00000002
 FAN_MARK_DONT_FOLLOW: Final = 0x00000004
 FAN_MARK_ONLYDIR: Final = 0x00000008
+FAN_MARK_FLUSH: Final = 0x00000080
 FAN_MARK_FILESYSTEM: Final = 0x00000100
 
 FAN_NOPIDFD: Final = -1
@@ -125,6 +126,10 @@ class Group:
     def mark(self, flags: int, mask: int, directory: int, name: bytes | None) -> None:
         """`name` in the open `directory`, or the directory itself when None. Raises `OSError`."""
         check(libc.fanotify_mark(self.descriptor, flags, mask, directory, name), name)
+
+    def flush_directories(self) -> None:
+        """Takes away all marks on single directories."""
+        check(libc.fanotify_mark(self.descriptor, FAN_MARK_FLUSH, 0, AT_FDCWD, None))
 
     def close(self) -> None:
         if self.descriptor >= 0:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, Protocol
 
 from otel_fim.receivers.file_integrity.actor import ActorResolver
 from otel_fim.receivers.file_integrity.backend import Actor, Filter
 from otel_fim.receivers.file_integrity.backends import fanotify_api as api
-from otel_fim.receivers.file_integrity.backends.coverage import REASON_QUEUE_OVERFLOW, Coverage, Lost
+from otel_fim.receivers.file_integrity.backends.coverage import REASON_QUEUE_OVERFLOW, Lost
 from otel_fim.receivers.file_integrity.backends.directories import Directory, twins
 from otel_fim.receivers.file_integrity.backends.fanotify_events import Event
 from otel_fim.receivers.file_integrity.backends.hints import (
@@ -35,20 +35,51 @@ _BITS: Final = (
 _ENTRY: Final = api.FAN_CREATE | api.FAN_DELETE | api.FAN_MOVED_FROM | api.FAN_MOVED_TO | api.FAN_RENAME
 
 
+class Places(Protocol):
+    """Where directories are found by their keys."""
+
+    def get(self, key: bytes, /) -> Directory | None: ...
+
+
+class Cover(Protocol):
+    """What is kept in step with the events: see `Coverage`, which it is taken from."""
+
+    def step(self, seconds: float) -> bool: ...
+    def seconds_to_retry(self) -> float | None: ...
+    def appeared(
+        self, parent: Directory, name: bytes, *, key: Hashable = None, deep: bool = False
+    ) -> bool: ...
+    def vanished(
+        self, parent: Directory, name: bytes, key: Hashable, actor: Actor | None, *, moved: bool
+    ) -> None: ...
+    def moved(
+        self,
+        parent: Directory,
+        name: bytes,
+        new_parent: Directory,
+        new_name: bytes,
+        key: Hashable,
+        actor: Actor | None,
+    ) -> None: ...
+    def resync(self, path: bytes) -> None: ...
+    def rebuild(self) -> None: ...
+
+
 class Translator:
     """Handles the events of one group. Used by the reading thread alone."""
 
     def __init__(
         self,
-        coverage: Coverage,
+        places: Places,
+        coverage: Cover,
         scope: Filter,
         actors: ActorResolver,
         batch: HintBatch,
         lost: Lost,
         ignored_pids: Callable[[], frozenset[int]],
     ) -> None:
+        self._find = places.get
         self._coverage = coverage
-        self._by_key = coverage.tree.by_key
         self._wants = scope.wants
         self._descends = scope.descends
         self._actors = actors
@@ -58,12 +89,12 @@ class Translator:
         self._bits: dict[int, int] = {}
 
     def handle(self, events: Iterable[Event]) -> None:
-        by_key, wants, batch, resolve = self._by_key, self._wants, self._batch, self._actors.resolve
+        find, wants, batch, resolve = self._find, self._wants, self._batch, self._actors.resolve
         ignored = self._ignored_pids()
         for event in events:
             mask = event.mask
-            directory = by_key.get(event.directory)
-            if directory is None and event.new_directory not in by_key:
+            directory = find(event.directory)
+            if directory is None and (not event.new_directory or find(event.new_directory) is None):
                 if mask & api.FAN_Q_OVERFLOW:
                     self._overflow()
                 continue
@@ -94,7 +125,7 @@ class Translator:
         actor = None if muted else self._actors.resolve(event.pid, event.pidfd)
         if event.mask & api.FAN_RENAME:
             olds = list(twins(directory))
-            news = list(twins(self._by_key.get(event.new_directory)))
+            news = list(twins(self._find(event.new_directory)))
             for index in range(max(len(olds), len(news))):
                 old = olds[index] if index < len(olds) else None
                 new = news[index] if index < len(news) else None
@@ -120,7 +151,8 @@ class Translator:
             self._coverage.vanished(parent, event.name, event.file or None, actor, moved=moved)
         if here:
             # When both happened and their order is lost, what is there now counts.
-            self._coverage.appeared(parent, event.name, deep=bool(mask & api.FAN_MOVED_TO))
+            moved = bool(mask & api.FAN_MOVED_TO)
+            self._coverage.appeared(parent, event.name, key=event.file or None, deep=moved)
 
     def _renamed(
         self, event: Event, old: Directory | None, new: Directory | None, actor: Actor | None, muted: bool
@@ -144,7 +176,7 @@ class Translator:
         elif old is not None:
             self._coverage.vanished(old, event.name, key, actor, moved=True)
         elif new is not None:
-            self._coverage.appeared(new, event.new_name, deep=True)
+            self._coverage.appeared(new, event.new_name, key=key, deep=True)
 
     def _reports(self, path: bytes, is_directory: bool) -> bool:
         # A directory that is not wanted itself may hold what is.

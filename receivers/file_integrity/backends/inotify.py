@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import select
 import time
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from otel_fim.receivers.file_integrity.backends.hints import (
     HintBatch,
 )
 from otel_fim.receivers.file_integrity.backends.inotify_watches import EventReader, Watches
+from otel_fim.receivers.file_integrity.backends.kernel import check, libc
 from otel_fim.receivers.file_integrity.backends.loop import Loop
 from otel_fim.receivers.file_integrity.backends.mounts import MountWatch
 
@@ -42,6 +44,16 @@ _BITS: Final = (
     (In.IN_ISDIR, DIRECTORY),
 )
 _SELF: Final = In.IN_DELETE_SELF | In.IN_MOVE_SELF
+
+
+def probe() -> None:
+    """Raises `BackendUnavailableError` when there is no inotify, or no instance left for this user."""
+    try:
+        os.close(check(libc.inotify_init1(os.O_CLOEXEC)))
+    except (OSError, AttributeError) as error:
+        raise BackendUnavailableError(
+            f"inotify cannot be used: {error}; raise fs.inotify.max_user_instances or use backend: polling"
+        ) from error
 
 
 class _Departure(NamedTuple):
@@ -75,14 +87,9 @@ class InotifyBackend(Backend):
         self._bits: dict[int, int] = {}
 
     def start(self, roots: Sequence[bytes], scope: Filter, sink: Sink) -> None:
+        probe()
         loop = Loop(self.name, self._idle, sink.lost, self._logger)
-        try:
-            self._reader = EventReader(loop.wake)
-        except OSError as error:
-            loop.stop(0)
-            raise BackendUnavailableError(
-                f"inotify cannot be used: {error.strerror}; raise fs.inotify.max_user_instances or use backend: polling"
-            ) from error
+        self._reader = EventReader(loop.wake)
         self._roots = frozenset(roots)
         self._lost = sink.lost
         self._scope = scope
