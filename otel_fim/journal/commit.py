@@ -63,6 +63,7 @@ class GroupCommit:
         self._rotate = False
         self._guard = False
         self._closing = False
+        self._give_up_at = 0.0
         self._failure: OSError | None = None
         self._failed_at = 0
         self._retry_at = 0.0
@@ -178,8 +179,10 @@ class GroupCommit:
         """
         with self._changed:
             self._closing = True
+            self._give_up_at = time.monotonic() + timeout
+            self._retry_at = 0.0
             self._changed.notify_all()
-        self._thread.join(timeout)
+        self._thread.join(timeout + 2 * _RETRY_SECONDS)
         if self._thread.is_alive():
             return None
         self._active.close()
@@ -196,12 +199,12 @@ class GroupCommit:
                 # Whatever it is: appends must be refused rather than wait for a thread that is gone.
                 self._logger.exception("%s: committing failed", self._directory)
                 with self._changed:
-                    running = not self._closing
+                    running = not self._closing or time.monotonic() < self._give_up_at
                     self._fail(OSError(errno.EIO, os.strerror(errno.EIO)))
 
     def _due(self) -> bool:
         if self._failure is not None:
-            return self._closing or time.monotonic() >= self._retry_at
+            return time.monotonic() >= self._retry_at
         if self._guard or not self._pending:
             return self._guard or self._rotate or self._closing
         return (
@@ -226,7 +229,9 @@ class GroupCommit:
                 self._changed.wait(self._wait_seconds())
             if self._failure is not None:
                 self._relocate()
-                return not self._closing
+                return not self._closing or (
+                    self._failure is not None and time.monotonic() < self._give_up_at
+                )
             if self._guard:
                 self._guard = False
                 self._bring_back()

@@ -228,7 +228,7 @@ class Journal:
 
     # --- The end ---------------------------------------------------------------------------------------
 
-    def close(self, timeout: float = 30.0) -> None:
+    def close(self, timeout: float = 10.0) -> None:
         """Makes everything durable, calls the callbacks that are due, and lets go of the directory.
 
         Readers are closed; exporters stop before. What a failing disk has not taken after `timeout` seconds

@@ -302,7 +302,7 @@ def test_nothing_is_acknowledged_while_the_disk_fails(
     assert not journal.flush(0.2)
     with pytest.raises(JournalWriteError, match=r"jsonl: Input/output error; see the kernel's log"):
         journal.append(make_records(4, 3), on_durable=lambda: called.append(2))
-    closed = threading.Thread(target=lambda: journal.close(timeout=5))
+    closed = threading.Thread(target=lambda: journal.close(timeout=0.2))
     closed.start()
     closed.join(60)
     assert not closed.is_alive()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import random
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from otel_fim.journal import Journal, JournalNotice, scan_lines
+from otel_fim.journal import Journal, JournalNotice, JournalWriteError, commit, files, scan_lines
 from otel_fim.journal.config import JournalConfig
 from otel_fim.journal.cursor import SLOT_BYTES, cursor_path
 from otel_fim.record import Record
@@ -40,6 +44,10 @@ class JournalMachine(RuleBasedStateMachine):
         self.called: list[int] = []
         self.notices: list[JournalNotice] = []
         self.journal: Journal | None = None
+        self.failing_syncs = 0
+        self.patches = pytest.MonkeyPatch()
+        self.patches.setattr(files, "sync_data", self.sync_data)
+        self.patches.setattr(commit, "_RETRY_SECONDS", 0.01)
 
     @initialize(compression=st.booleans(), max_bytes=st.sampled_from([0, 30_000, 10**9]))
     def begin(self, compression: bool, max_bytes: int) -> None:
@@ -55,6 +63,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.open()
 
     def open(self) -> None:
+        self.failing_syncs = 0
         self.journal = Journal.open(
             self.directory, self.config, logger=logging.getLogger("model"), notify=self.notices.append
         )
@@ -70,13 +79,29 @@ class JournalMachine(RuleBasedStateMachine):
         self.written += count
         records = [Record(body="x" * body, attributes={"number": n}) for n in range(first, self.written + 1)]
         last, called = self.written, self.called  # a crashed journal's callbacks are not the new one's
-        self.journal.append(records, on_durable=lambda: called.append(last))
+        while True:
+            try:
+                self.journal.append(records, on_durable=lambda: called.append(last))
+                return
+            except JournalWriteError:
+                time.sleep(0.001)
 
     @rule()
     def flush(self) -> None:
         assert self.journal is not None
         assert self.journal.flush(30)
         assert self.journal.durable_sequence == self.written
+
+    @rule(times=st.integers(1, 3))
+    def lose_syncs(self, times: int) -> None:
+        """The next fsyncs fail, of segments or of cursors."""
+        self.failing_syncs = times
+
+    def sync_data(self, descriptor: int) -> None:
+        if self.failing_syncs:
+            self.failing_syncs -= 1
+            raise OSError(errno.EIO, "Input/output error")
+        os.fdatasync(descriptor)
 
     @rule()
     def rotate(self) -> None:
@@ -181,7 +206,7 @@ class JournalMachine(RuleBasedStateMachine):
         for name, reader in self.readers.items():
             assert reader.pending_records == self.journal.durable_sequence - self.acked[name]
         assert self.journal.first_sequence <= min(self.acked.values()) + 1
-        assert {notice.kind for notice in self.notices} <= {"torn_tail", "cursor_reset"}
+        assert {notice.kind for notice in self.notices} <= {"torn_tail", "cursor_reset", "write_failed"}
 
     def teardown(self) -> None:
         if self.journal is not None:
@@ -189,6 +214,7 @@ class JournalMachine(RuleBasedStateMachine):
             firsts = [line.first for line in scan_lines(self.directory)]
             assert firsts == sorted(set(firsts))
             assert all(line.data is not None for line in scan_lines(self.directory))
+        self.patches.undo()
         shutil.rmtree(self.base)
 
 
