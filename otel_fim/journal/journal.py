@@ -63,6 +63,7 @@ class Journal:
             directory, segments, clean, known, logger, created=metadata.created
         )
         self._first_next = next_record
+        opened_ns = oldest_time(active.segment)
         self._state = JournalState(segments, active.length, next_record)
         self._dispatcher = Dispatcher(logger)
         self._cursors = CursorSet(
@@ -91,14 +92,17 @@ class Journal:
             config,
             self._cursors,
             self._commit,
-            oldest_time(active.segment),
+            opened_ns,
             logger,
             self._notify,
         )
         self._maintenance.start()
-        for notice in self.recovery.notices:
-            if notify is not None:
-                notify(notice)
+        if notify is not None:
+            for notice in self.recovery.notices:
+                try:
+                    notify(notice)
+                except Exception:
+                    logger.exception("%s: a notice was not taken: %s", directory, notice.detail)
 
     @classmethod
     def open(
