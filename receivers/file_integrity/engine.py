@@ -96,7 +96,10 @@ class Engine:
         self._scan_wanted = threading.Condition()
         # Scopes to be compared because something was lost there; each with the gap's reason.
         self._lost: set[tuple[str, bytes | None]] = set()
-        self._walks: dict[bytes, Pending] = {}
+        # Places that a backend cannot watch.
+        self._unwatched: set[tuple[str, bytes | None]] = set()
+        # Directories to be compared, with what led there and whether what lies below them is compared too.
+        self._walks: dict[bytes, tuple[Pending, bool]] = {}
         self._scanning = True
         self._walking = False
         # (sequence, then): called once every path that waited at that sequence has been looked at.
@@ -161,9 +164,15 @@ class Engine:
             )
 
     def lost(self, reason: str, scope: bytes | None, detail: str) -> None:
-        """Opens a gap and has the scope compared; repeated losses before that is done are one gap."""
+        """Opens a gap and has the scope compared; repeated losses before that is done are one gap.
+
+        A gap in time (events that were lost) is closed by the comparison. A place that cannot be watched stays a gap
+        however often it is compared.
+        """
         with self._scan_wanted:
             self._lost.add((reason, scope))
+            if scope is not None and reason != _QUEUE_OVERFLOW:
+                self._unwatched.add((reason, scope))
             self._scan_wanted.notify_all()
         self.gaps.open(reason, scope, detail)
 
@@ -250,7 +259,8 @@ class Engine:
 
     def _readable(self, directory: bytes) -> None:
         for word in ("permission_denied", "io_error"):
-            self.gaps.close(word, directory, f"{paths.display(directory)} can be looked at again")
+            if word == "permission_denied" or (word, directory) not in self._unwatched:
+                self.gaps.close(word, directory, f"{paths.display(directory)} can be looked at again")
 
     def _baseline_failed(self, message: str) -> None:
         self._context.logger.error("%s", message)
@@ -289,9 +299,10 @@ class Engine:
                     )
                     break
 
-    def _want_walk(self, directory: bytes, like: Pending) -> None:
+    def _want_walk(self, directory: bytes, like: Pending, deep: bool) -> None:
         with self._scan_wanted:
-            self._walks[directory] = like
+            queued = self._walks.get(directory)
+            self._walks[directory] = (like, deep or (queued is not None and queued[1]))
             self._scan_wanted.notify_all()
 
     def _walk(self) -> None:
@@ -303,9 +314,9 @@ class Engine:
                     if not self._walks or self._scan_stop.is_set():
                         continue
                     directory = next(iter(self._walks))
-                    like = self._walks.pop(directory)
+                    like, deep = self._walks.pop(directory)
                 try:
-                    self._scanner(like, while_down=like.while_down).walk(directory)
+                    self._scanner(like, while_down=like.while_down).walk(directory, deep=deep)
                 except Exception as error:
                     self._context.logger.exception("file integrity: a directory could not be compared")
                     self.lost(
@@ -348,7 +359,7 @@ class Engine:
                     self._baseline.complete_root(root)
             except Exception as error:
                 self._context.logger.exception("file integrity: %s could not be scanned", paths.display(root))
-                self.lost("io_error", root, f"{paths.display(root)} could not be scanned: {error}")
+                self.lost("io_error", None, f"{paths.display(root)} could not be scanned: {error}")
         self._listing = False
         if report.stopped:
             return
@@ -415,7 +426,7 @@ class Engine:
     def _close_gaps(self, lost: set[tuple[str, bytes | None]]) -> None:
         for reason, scope in lost:
             with self._scan_wanted:
-                if (reason, scope) in self._lost:
+                if (reason, scope) in self._lost or (reason, scope) in self._unwatched:
                     # Lost again since: the gap stays open until the next comparison.
                     continue
             self.gaps.close(

@@ -47,15 +47,17 @@ _FLUSH: Final = 256
 # A clock tick of the kernel's time stamps, with room to spare: a file that changed this recently may change again
 # without a new ctime.
 _RECENT_NS: Final = 2_000_000_000
-_DEFER_SECONDS: Final = 0.5
+# What compares has no event's time.
+_WITHOUT_TIME: Final = (SCAN, "polling")
+_DEFER_SECONDS: Final = 0.25
 
 
 class Evaluator:
     """Looks at paths and makes records.
 
-    `emit(records, moves)` hands records on and may wait; `walk(directory, like)` has a directory compared with the
-    baseline; `unreadable(directory, reason)` is told what cannot be looked at and `closed(directory)` says whether it
-    was; `listing()` says whether a first baseline is still being taken.
+    `emit(records, moves)` hands records on and may wait. `walk(directory, like, deep)` has a directory compared with
+    the baseline, and what lies below it if `deep`. `unreadable(directory, reason)` is told what cannot be looked at,
+    and `closed(directory)` says whether it was. `listing()` says whether a first baseline is still being taken.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Evaluator:
         threads: int,
         one_file_system: bool,
         emit: Callable[[list[Record], list[Move]], None],
-        walk: Callable[[bytes, Pending], None],
+        walk: Callable[[bytes, Pending, bool], None],
         unreadable: Callable[[bytes, Unhashed], None],
         closed: Callable[[bytes], bool],
         listing: Callable[[], bool],
@@ -225,7 +227,7 @@ class Evaluator:
             self._pending.put_back(path, item, _DEFER_SECONDS)
         else:
             # It could not be listed when the baseline was taken.
-            self._walk(directory, item)
+            self._walk(directory, item, False)
         return False
 
     def _is_elsewhere(self, path: bytes, now: FileState) -> bool:
@@ -241,7 +243,8 @@ class Evaluator:
         self._record(events.FILE_CREATED, path, item, now, None, item.writer(), first=True)
         self._hold(path, now, new=True)
         if is_directory(now) and self._scope.descends(path):
-            self._walk(path, item)
+            # New directories in it are told, and looked into, in their turn.
+            self._walk(path, item, False)
 
     def _was_there(self, item: Pending) -> bool:
         """Whether events tell of something that no record has told of: it appeared here, was not moved on to
@@ -317,7 +320,7 @@ class Evaluator:
             self._hold(path, now, new=directory and not is_directory(before))
         doubtful = bool(item.change & (SUBTREE | APPEARED)) or difference.replaced or self._closed(path)
         if directory and doubtful and self._scope.descends(path):
-            self._walk(path, item)
+            self._walk(path, item, True)
 
     @staticmethod
     def _only_hash(difference: Difference, before: FileState, now: FileState) -> bool:
@@ -344,7 +347,7 @@ class Evaluator:
         self._rename_below(old_path, path, item)
         self._moves += reversed(self._last_moves)
         self._last_moves = []
-        self._walk(path, item)
+        self._walk(path, item, True)
         return True
 
     def _tell_rename(
@@ -428,8 +431,8 @@ class Evaluator:
         if not self._scope.wants(path, directory=directory):
             return
         when = item.first if first else item.last
-        if item.backend == SCAN and now is not None:
-            # No event tells when it was; the inode does.
+        if item.backend in _WITHOUT_TIME and now is not None:
+            # No event tells when it was; the inode tells since when it has been as it is.
             when = min(now.ctime_ns, self._now)
         self._records.append(
             self._builder.build(

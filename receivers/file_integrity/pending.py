@@ -281,7 +281,7 @@ class PendingPaths:
                     return taken
                 following = self._heap[0][0] if self._heap and not self._hurry else deadline
                 remaining = min(following, deadline) - now
-                if now >= deadline:
+                if now >= deadline or self._hurry:
                     return []
                 self._condition.wait(max(remaining, 1_000_000) / 1e9)
 

@@ -92,18 +92,20 @@ class Scanner:
         self._one_file_system = one_file_system
         self.formerly = formerly
 
-    def walk(self, top: bytes) -> ScanReport:
-        """Walks `top`, a directory, and all that is watched below it; returns when done or stopping.
+    def walk(self, top: bytes, *, deep: bool = True) -> ScanReport:
+        """Walks `top`, a directory, and (unless `deep` is False) all that is watched below it; returns when done or
+        stopping.
 
         A first error of a worker (a full disk, for example) ends the walk and is raised.
         """
         with quick_turns():
-            return _Walk(self, top).run()
+            return _Walk(self, top, deep).run()
 
 
 class _Walk:
-    def __init__(self, scanner: Scanner, top: bytes) -> None:
+    def __init__(self, scanner: Scanner, top: bytes, deep: bool) -> None:
         self._s = scanner
+        self._deep = deep
         # A directory, and whether its parent took it as given in a listing that may not be committed yet.
         self._queue: deque[tuple[bytes, bool]] = deque([(top, False)])
         self._busy = 0
@@ -151,7 +153,8 @@ class _Walk:
                     found = []
                 with self._changed:
                     self._busy -= 1
-                    self._queue.extend(found)
+                    if self._deep:
+                        self._queue.extend(found)
                     self._changed.notify_all()
         finally:
             with self._changed:

@@ -24,7 +24,7 @@ from otel_fim.receivers.file_integrity.takeover import take_over
 from otel_fim.record import Record, Resource
 from otel_fim.record import Scope as InstrumentationScope
 
-WAIT = 20.0
+WAIT = 8.0
 
 
 class Pipeline:
@@ -72,6 +72,7 @@ class Host:
         self.health: list[tuple[Health, str]] = []
         self.engine: Engine | None = None
         self.baseline: Baseline | None = None
+        self.before_start: Callable[[Engine, Scope], object] = lambda engine, scope: None
         self.settings: dict[str, Any] = {"settle": 0.02, "rescan_interval": 0, "exclude": []}
 
     def context(self) -> ReceiverContext:
@@ -97,6 +98,7 @@ class Host:
         self.engine = Engine(
             config, self.context(), scope, self.baseline, formerly=take_over(self.baseline, scope)
         )
+        self.before_start(self.engine, scope)
         self.engine.start()
         self.wait()
         return self.engine
@@ -158,3 +160,8 @@ def host(tmp_path: Path) -> Iterator[Host]:
     yield made
     made.pipeline.gate.set()
     made.stop(2.0)
+
+
+@pytest.fixture(scope="session")
+def host_class() -> type[Host]:
+    return Host
