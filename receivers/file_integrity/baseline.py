@@ -8,6 +8,9 @@ What a directory row says:
 * `listed` = 1: every name that it holds has a row; a name without one is new, a row without a name is deleted.
 
 So an unfinished first baseline is never taken for a whole one: it goes on where it stopped.
+
+`announced` holds the paths whose records are on their way and whose rows have not moved yet. After a crash such a
+record may or may not be in the journal: see `announced.py`.
 """
 
 # ruff: noqa: S608 - the statements are put together from this module's own column lists
@@ -40,6 +43,7 @@ CREATE TABLE entry (
   sha256 BLOB, unhashed INTEGER, target BLOB,
   PRIMARY KEY (dir, name)
 ) WITHOUT ROWID;
+CREATE TABLE announced (path BLOB PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;
 """
 _STATE: Final = "mode, dev, ino, uid, gid, size, nlink, mtime, ctime, sha256, unhashed, target"
 _INSERT: Final = f"INTO entry (dir, name, {_STATE}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -330,18 +334,37 @@ class Baseline:
                         [(prefix + name,) for name in subdirectories],
                     )
 
+    def announce(self, moves: Iterable[tuple[bytes, int]]) -> None:
+        """Notes that records of these paths are about to be handed on: path and version of the state."""
+        with self._transaction() as writer:
+            writer.executemany("INSERT OR REPLACE INTO announced VALUES (?, ?)", moves)
+
+    def announced(self) -> dict[bytes, int]:
+        """The paths whose records were on their way when the last run ended, with their versions."""
+        return dict(self._reader().execute("SELECT path, version FROM announced"))
+
+    def settle(self, moves: Iterable[tuple[bytes, int]]) -> None:
+        """Takes announcements back up to these versions, because nothing is open about them any more."""
+        with self._transaction() as writer:
+            writer.executemany("DELETE FROM announced WHERE path = ? AND version <= ?", moves)
+
     def forget(self, directory: bytes, names: Iterable[bytes]) -> None:
         """Takes rows out without a report: names that the configuration no longer watches."""
         with self._transaction() as writer:
             number = self._directory(writer, directory)
             writer.executemany("DELETE FROM entry WHERE dir = ? AND name = ?", [(number, n) for n in names])
 
-    def apply(self, changes: Sequence[tuple[bytes, FileState | None, bool]]) -> None:
-        """Moves rows to reported states, in order and in one transaction: path, state (None: gone), and whether
-        the path was new (a new directory counts as listed: everything found in it is new too)."""
+    def apply(self, changes: Sequence[tuple[bytes, FileState | None, bool, int]]) -> None:
+        """Moves rows to reported states, in order and in one transaction: path, state (None: gone), whether
+        the path was new (a new directory counts as listed: everything found in it is new too), and the version
+        up to which nothing is open about the path any more."""
         with self._transaction() as writer:
             numbers: dict[bytes, int] = {}
-            for path, state, new in changes:
+            writer.executemany(
+                "DELETE FROM announced WHERE path = ? AND version <= ?",
+                [(path, version) for path, _, _, version in changes],
+            )
+            for path, state, new, _ in changes:
                 directory, name = split(path)
                 number = numbers.get(directory)
                 if number is None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from otel_fim.component import Health, ReceiverContext, StoppingError
 from otel_fim.receivers.file_integrity import paths
+from otel_fim.receivers.file_integrity.announced import settle_announced
 from otel_fim.receivers.file_integrity.backend import Hint, Sink
 from otel_fim.receivers.file_integrity.baseline import Baseline
 from otel_fim.receivers.file_integrity.config import FileIntegrityConfig
@@ -75,11 +76,12 @@ class Engine:
         self._notes_lock = threading.Lock()
         self.gaps = Gaps(context, self._note)
         self._view = View(baseline, self._baseline_failed, self._baseline_worked)
+        self._builder = RecordBuilder(context, self._identities)
         self._evaluator = Evaluator(
             view=self._view,
             scope=scope,
             pending=self._pending,
-            builder=RecordBuilder(context, self._identities),
+            builder=self._builder,
             hash_max_size=config.hash_max_size,
             threads=config.hash_threads,
             one_file_system=config.one_file_system,
@@ -180,6 +182,7 @@ class Engine:
 
     def _decide(self) -> None:
         missing_check = time.monotonic()
+        self._settle_announced()
         while not self._refused:
             try:
                 self._emit_notes()
@@ -204,8 +207,19 @@ class Engine:
                 )
                 self._draining.wait(1.0)
 
+    def _settle_announced(self) -> None:
+        """Before anything else is reported: what the run before may have reported last."""
+        try:
+            settle_announced(self._view, self._scope, self._pending, self._builder, self._emit)
+        except StoppingError:
+            self._refused = True
+        except Exception:
+            self._context.logger.exception("file integrity: what was being reported before cannot be settled")
+
     def _emit(self, records: list[Record], moves: list[Move]) -> None:
         self._view.expect()
+        if records:
+            self._view.announce(moves)
         if not records:
             self._view.durable(moves)
             return

@@ -268,6 +268,8 @@ class Evaluator:
             first=True,
         )
         self._record(events.FILE_DELETED, path, item, None, None, item.remover(), directory=directory)
+        # No row to move, but a crash may come between the two records.
+        self._hold(path, None, new=False)
 
     def _deleted(self, path: bytes, item: Pending, before: FileState) -> None:
         self._record(events.FILE_DELETED, path, item, None, before, item.remover())

@@ -52,7 +52,8 @@ class View:
         self._lock = threading.Lock()
         self._overlay: dict[bytes, dict[bytes, _Held]] = {}
         self._held = 0
-        self._version = 0
+        # Above every version that the run before has left behind.
+        self._version = max(baseline.announced().values(), default=0)
         self._durable: deque[Sequence[Move]] = deque()
         self._wake = threading.Event()
         self._idle = threading.Condition()
@@ -106,6 +107,16 @@ class View:
             held.state = state
             held.version = self._version
             return Move(path, state, new, held.version)
+
+    def announce(self, moves: Sequence[Move]) -> None:
+        """Notes on disk that the records of these moves are about to be handed on, so that a crash between the
+        record and the row is known about. Without room for the note the records go all the same."""
+        if not moves:
+            return
+        try:
+            self.baseline.announce([(move.path, move.version) for move in moves])
+        except sqlite3.Error as error:
+            self._failed(f"{self.baseline.path}: what is about to be reported cannot be noted: {error}")
 
     def is_held(self, path: bytes) -> bool:
         """Whether the overlay has a state of `path` whose record may not be durable yet."""
@@ -204,7 +215,7 @@ class View:
                     # an older state must not follow a newer one.
                     held = self._overlay.get(directory, {}).get(name)
                     if held is not None and move.version > max(held.applied, newest.get(move.path, 0)):
-                        rows.append((move.path, move.state, move.new))
+                        rows.append((move.path, move.state, move.new, move.version))
                         newest[move.path] = move.version
         self.baseline.apply(rows)
         with self._lock:

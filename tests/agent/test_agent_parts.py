@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,9 @@ def test_two_pipelines_get_every_record_in_streams_of_their_own_and_nothing_feed
                 is Health.OK
             )
         )
-        (tmp_path / "watched/changed").write_text("x")
+        # What the agent's own process and its children do is left out, so somebody else must do it: an orphan.
+        orphan = f"(sleep 0.2; echo x > {tmp_path}/watched/changed) &"
+        subprocess.run(["sh", "-c", orphan], check=True, timeout=10)
         wait_for(lambda: b"/changed" in (tmp_path / "watched/own.jsonl").read_bytes())
         wait_for(lambda: b"/changed" in (tmp_path / "two.jsonl").read_bytes())
         time.sleep(0.5)

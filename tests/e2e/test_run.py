@@ -63,7 +63,8 @@ class SmallAgent:
             time.sleep(0.02)
 
     def ready(self) -> None:
-        self.wait_for(r"watching")
+        """Waits until the baseline is there: what was made before belongs to it and is no change."""
+        self.wait_for(r"file_integrity: compared")
 
     def journal(self) -> list[dict[str, Any]]:
         """The log records in the journal, in order, attributes as a plain dictionary."""
