@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from otel_fim.store import command
+from otel_fim.store.command import HELP, add_arguments, run
 
 
 def main() -> int:
     """Parse the command line and serve."""
-    parser = argparse.ArgumentParser(prog="python -m otel_fim.store", description=command.HELP)
-    command.add_arguments(parser)
-    return command.run(parser.parse_args())
+    parser = argparse.ArgumentParser(prog="python -m otel_fim.store", description=HELP)
+    add_arguments(parser)
+    return run(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import struct
+from collections.abc import Iterator
 from typing import Any, Final
 
 from otel_fim.store.cityhash import city_hash_128
@@ -25,7 +26,7 @@ ZSTD: Final = 0x90
 NONE: Final = 0x02
 _HEADER: Final = struct.Struct("<BII")
 _CHECKSUM_SIZE: Final = 16
-MAX_BLOCK: Final = 256 * 2**20
+MAX_BLOCK: Final = 128 * 2**20
 """No block is larger than this, compressed or not; a corrupt size does not make the store allocate it all."""
 BLOCK: Final = 2**18
 """Results are cut to blocks of this many bytes before compression."""
@@ -47,10 +48,9 @@ class BlockDecoder:
     def __init__(self) -> None:
         self._pending = bytearray()
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Iterator[bytes]:
         """The contents of the blocks that are complete now. Raises `StoreError` for a broken one."""
         self._pending += data
-        out: list[bytes] = []
         offset = 0
         while len(self._pending) - offset >= _CHECKSUM_SIZE + _HEADER.size:
             method, size, plain_size = _HEADER.unpack_from(self._pending, offset + _CHECKSUM_SIZE)
@@ -63,16 +63,14 @@ class BlockDecoder:
             body = bytes(self._pending[offset + _CHECKSUM_SIZE : end])
             if city_hash_128(body) != checksum:
                 raise StoreError(CHECKSUM_DOESNT_MATCH, "the checksum of a compressed block does not match")
-            out.append(_decompress(method, body[_HEADER.size :], plain_size))
+            yield _decompress(method, body[_HEADER.size :], plain_size)
             offset = end
         del self._pending[:offset]
-        return b"".join(out)
 
-    def finish(self) -> bytes:
-        """Nothing; raises `StoreError` when the last block is cut short."""
+    def finish(self) -> None:
+        """Raises `StoreError` when the last block is cut short."""
         if self._pending:
             raise StoreError(CANNOT_DECOMPRESS, "the last compressed block is incomplete")
-        return b""
 
 
 def _decompress(method: int, data: bytes, plain_size: int) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any, Final
 
-from otel_fim.store.encoding import Codec
+from otel_fim.store.encoding import Decoder
 
 Receive = Callable[[], Awaitable[Any]]
 
@@ -22,35 +22,38 @@ class ClientGoneError(Exception):
 class Body:
     """Pieces of a request's body, decoded on a worker thread."""
 
-    def __init__(self, receive: Receive, decoders: list[Codec], executor: Executor) -> None:
+    def __init__(self, receive: Receive, decoders: list[Decoder], executor: Executor) -> None:
         self._receive = receive
         self._decoders = decoders
         self._executor = executor
         self._more = True
+        self._decoded: Iterator[bytes] = iter(())
         self._kept: list[bytes] = []
-
-    @property
-    def at_end(self) -> bool:
-        """Whether everything has been read from the network and nothing is kept."""
-        return not self._more and not self._kept
 
     async def read(self) -> bytes | None:
         """The next decoded piece, or None at the end. Raises `ClientGoneError`, `StoreError`."""
         if self._kept:
             return self._kept.pop(0)
-        while self._more:
-            raw = bytearray()
-            while self._more and len(raw) < GATHER:
-                message = await self._receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError
-                raw += message.get("body", b"")
-                self._more = message.get("more_body", False)
-            loop = asyncio.get_running_loop()
-            piece = await loop.run_in_executor(self._executor, self._decode, bytes(raw), not self._more)
+        loop = asyncio.get_running_loop()
+        while True:
+            piece = await loop.run_in_executor(self._executor, next, self._decoded, None)
             if piece:
                 return piece
-        return None
+            if piece is None:
+                if not self._more:
+                    return None
+                raw = await self._gather()
+                self._decoded = _decode(self._decoders, raw, last=not self._more)
+
+    async def _gather(self) -> bytes:
+        raw = bytearray()
+        while self._more and len(raw) < GATHER:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            raw += message.get("body", b"")
+            self._more = message.get("more_body", False)
+        return bytes(raw)
 
     async def head(self, size: int) -> bytes:
         """The first `size` decoded bytes or more, less only when that is all; `read` gives them again."""
@@ -76,9 +79,14 @@ class Body:
         whole = b"".join(self._kept)[size:]
         self._kept = [whole] if whole else []
 
-    def _decode(self, data: bytes, last: bool) -> bytes:
-        for decoder in self._decoders:
-            data = decoder.feed(data)
-            if last:
-                data += decoder.finish()
-        return data
+
+def _decode(decoders: list[Decoder], data: bytes, *, last: bool) -> Iterator[bytes]:
+    """`data` through one decoder after the other, piece by piece."""
+    if not decoders:
+        yield data
+        return
+    for piece in decoders[0].feed(data):
+        yield from _decode(decoders[1:], piece, last=False)
+    if last:
+        decoders[0].finish()
+        yield from _decode(decoders[1:], b"", last=True)

@@ -159,6 +159,13 @@ def _engine_xml(memory: int) -> str:
         "background_common_pool_size": 2,
         "background_move_pool_size": 1,
         "background_fetches_pool_size": 1,
+        "max_thread_pool_free_size": 8,
+        "max_io_thread_pool_size": 16,
+        "max_io_thread_pool_free_size": 0,
+        "max_active_parts_loading_thread_pool_size": 4,
+        "max_outdated_parts_loading_thread_pool_size": 2,
+        "max_parts_cleaning_thread_pool_size": 2,
+        "memory_worker_period_ms": 500,
     }
     lines = [f"<{name}>{escape(str(value))}</{name}>" for name, value in values.items()]
     lines.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import zlib
+from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
 from otel_fim.store.errors import CANNOT_DECOMPRESS, UNKNOWN_COMPRESSION_METHOD, StoreError
@@ -18,14 +19,28 @@ ZSTD_MODULE: Final[Any] = zstd
 """The standard library's module, or its backport before Python 3.14."""
 
 
-class Codec(Protocol):
-    """A stream of bytes turned into another."""
+PIECE: Final = 4 * 2**20
+"""Decoders give out no more than this at a time: a small body can be a very large one, packed."""
+
+
+class Encoder(Protocol):
+    """A stream of bytes on its way out."""
 
     def feed(self, data: bytes) -> bytes:
         """What can be given out after `data`."""
 
     def finish(self) -> bytes:
-        """The rest. Raises `StoreError` when the input is cut short."""
+        """The rest."""
+
+
+class Decoder(Protocol):
+    """A stream of bytes on its way in."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What `data` adds, in pieces of limited size. Raises `StoreError` for broken data."""
+
+    def finish(self) -> None:
+        """Raises `StoreError` when the input is cut short."""
 
 
 def _lz4_frame() -> Any:
@@ -45,41 +60,73 @@ class _Identity:
         return b""
 
 
-class _Decoder:
-    """Any of the standard decompressors, with members one after the other as gzip has them."""
+class _Plain:
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        yield data
+
+    def finish(self) -> None:
+        pass
+
+
+class _Decompressor:
+    """Any of the decompressors, with members one after the other as gzip has them."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._make: Any
         self._errors: tuple[type[Exception], ...]
         if name in {"gzip", "x-gzip", "deflate"}:
-            # 32 adds 15: gzip and zlib headers are told apart by themselves.
-            self._make, self._errors = lambda: zlib.decompressobj(wbits=47), (zlib.error,)
+            self._make, self._errors = _Zlib, (zlib.error,)
         elif name == "zstd":
-            self._make, self._errors = zstd.ZstdDecompressor, (zstd.ZstdError,)
+            self._make, self._errors = ZSTD_MODULE.ZstdDecompressor, (ZSTD_MODULE.ZstdError,)
         else:
             self._make, self._errors = _lz4_frame().LZ4FrameDecompressor, (RuntimeError,)
         self._state: Any = None
 
-    def feed(self, data: bytes) -> bytes:
-        out: list[bytes] = []
+    def feed(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._state is None:
                 self._state = self._make()
-            try:
-                out.append(self._state.decompress(data))
-            except self._errors as error:
-                raise StoreError(CANNOT_DECOMPRESS, f"Content-Encoding {self._name}: {error}") from None
+            while True:
+                try:
+                    piece: bytes = self._state.decompress(data, PIECE)
+                except self._errors as error:
+                    raise StoreError(CANNOT_DECOMPRESS, f"Content-Encoding {self._name}: {error}") from None
+                yield piece
+                data = b""
+                if self._state.eof or self._state.needs_input:
+                    break
             if not self._state.eof:
-                break
+                return
             data = self._state.unused_data or b""
             self._state = None
-        return b"".join(out)
 
-    def finish(self) -> bytes:
+    def finish(self) -> None:
         if self._state is not None:
             raise StoreError(CANNOT_DECOMPRESS, f"Content-Encoding {self._name}: the data is cut short")
-        return b""
+
+
+class _Zlib:
+    """zlib's decompressor with the interface that the others have."""
+
+    def __init__(self) -> None:
+        # 32 adds to 15: gzip and zlib headers are told apart by themselves.
+        self._inner = zlib.decompressobj(wbits=47)
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, most)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
 
 
 class _Encoder:
@@ -102,17 +149,17 @@ _RESPONSE: Final = ("zstd", "lz4", "gzip", "deflate")
 """In the order of preference when a client takes several."""
 
 
-def request_decoder(name: str) -> Codec:
+def request_decoder(name: str) -> Decoder:
     """The decoder for a request's Content-Encoding. Raises `StoreError` for one that is not known."""
     name = name.strip().lower()
     if name in {"", "identity"}:
-        return _Identity()
+        return _Plain()
     if name not in _REQUEST:
         raise StoreError(
             UNKNOWN_COMPRESSION_METHOD,
             f"Content-Encoding '{name}' is not supported: use gzip, deflate, zstd, lz4 or none",
         )
-    return _Decoder(name)
+    return _Decompressor(name)
 
 
 def choose_encoding(accepted: str) -> str | None:
@@ -136,7 +183,7 @@ def _has_lz4() -> bool:
     return True
 
 
-def response_encoder(name: str | None) -> Codec:
+def response_encoder(name: str | None) -> Encoder:
     """The encoder for what `choose_encoding` chose. Fast levels: the network here is mostly loopback."""
     if name in {"gzip", "deflate"}:
         packer = zlib.compressobj(level=3, wbits=31 if name == "gzip" else 15)

@@ -15,11 +15,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mutabl
 from concurrent.futures import Executor
 from typing import IO, Any, Final, TypeVar
 
+from otel_fim.store.address import is_loopback
 from otel_fim.store.blocks import BlockDecoder, BlockEncoder
 from otel_fim.store.body import Body, ClientGoneError, Receive
-from otel_fim.store.encoding import Codec, choose_encoding, request_decoder, response_encoder
+from otel_fim.store.encoding import Decoder, choose_encoding, request_decoder, response_encoder
 from otel_fim.store.engine import Engine
 from otel_fim.store.errors import (
+    ACCESS_DENIED,
     AUTHENTICATION_FAILED,
     BAD_ARGUMENTS,
     LOGICAL_ERROR,
@@ -148,6 +150,8 @@ class Application:
             return
         parameters = parameters_of(scope)
         texts = {name: value.decode("utf-8", "replace") for name, value in parameters}
+        if self._users.open and not _from_this_machine(headers):
+            raise StoreError(ACCESS_DENIED, "without passwords only local programs are served, no web pages")
         user = self._users.authenticate(credentials(headers, texts))
         if user is None:
             raise StoreError(
@@ -176,7 +180,7 @@ class Application:
             ("X-ClickHouse-Server-Display-Name", self._name),
             ("X-ClickHouse-Timezone", self._engine.timezone),
         ]
-        decoders: list[Codec] = [request_decoder(headers.get("content-encoding", ""))]
+        decoders: list[Decoder] = [request_decoder(headers.get("content-encoding", ""))]
         if options.decompress:
             decoders.append(BlockDecoder())
         body = Body(receive, decoders, self._executor)
@@ -373,6 +377,17 @@ class Answer:
     async def end(self) -> None:
         """The end of the body."""
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _from_this_machine(headers: dict[str, str]) -> bool:
+    """Whether a request comes from a program and not from a page in somebody's browser: any page can send
+    requests to a loopback address, and a name that a page controls can point to one."""
+    host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+    try:
+        local = host == "localhost" or is_loopback(host.strip("[]"))
+    except ValueError:
+        local = False
+    return local and "origin" not in headers
 
 
 def _pieces(stored: IO[bytes]) -> Iterator[bytes]:

@@ -92,6 +92,11 @@ class Users:
     def __init__(self, passwords: Mapping[str, str] | None) -> None:
         self._passwords = passwords
 
+    @property
+    def open(self) -> bool:
+        """Whether no passwords are asked for."""
+        return self._passwords is None
+
     def authenticate(self, given: Credentials | None) -> str | None:
         """The user's name, or None when the credentials are missing or wrong."""
         if self._passwords is None:

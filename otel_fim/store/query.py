@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Final
 
-from otel_fim.store.encoding import Codec
+from otel_fim.store.encoding import Encoder
 from otel_fim.store.engine import Engine, Inserter, Progress, Session, quote
 from otel_fim.store.errors import BAD_ARGUMENTS, QUERY_IS_TOO_LARGE, READONLY, SYNTAX_ERROR, StoreError
 from otel_fim.store.guard import Guard, Statement
@@ -18,7 +18,7 @@ from otel_fim.store.sql import tokens
 DEFAULT_FORMAT: Final = "TabSeparated"
 READER_SECONDS: Final = 300
 """A reader's query ends after this time unless the reader asks for another (`max_execution_time`)."""
-MAX_WHOLE_RESULT: Final = 512 * 2**20
+MAX_WHOLE_RESULT: Final = 128 * 2**20
 """A result in a format that cannot be sent in pieces may have this many bytes (`max_result_bytes`)."""
 MAX_VALUES: Final = 4 * 2**20
 """A VALUES list may have this many bytes: it can hold expressions and is looked at before it runs."""
@@ -77,7 +77,7 @@ class Work:
         if session is not None:
             session.close()
 
-    def start(self, text: bytes, encoder: Codec, limit: int | None) -> tuple[IO[bytes], bool]:
+    def start(self, text: bytes, encoder: Encoder, limit: int | None) -> tuple[IO[bytes], bool]:
         """Run a statement and give the encoded beginning of its result, and whether that is all of it.
 
         At most about `limit` bytes are gathered; None gathers everything. `more` gives the rest.
@@ -168,7 +168,7 @@ class Work:
             self.session.set([("max_result_bytes", str(MAX_WHOLE_RESULT).encode())])
         return iter((self.session.execute(statement.text, self.format),))
 
-    def _encoded(self, pieces: Iterator[bytes], encoder: Codec) -> Iterator[bytes]:
+    def _encoded(self, pieces: Iterator[bytes], encoder: Encoder) -> Iterator[bytes]:
         reframed = self._options.protocol > 0 and self.format.lower() == "native"
         for piece in pieces:
             encoded = encoder.feed(b"".join(reframe(piece, self._options.protocol)) if reframed else piece)

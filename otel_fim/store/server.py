@@ -53,7 +53,8 @@ class Options:
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises `ServeError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named: asyncio switches Nagle's algorithm off only for such sockets.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -110,6 +111,8 @@ def _run(
 ) -> None:
     import uvicorn
 
+    stopping = asyncio.Event()
+
     class Server(uvicorn.Server):
         """uvicorn without its own signal handlers: those end the process before the engine is closed."""
 
@@ -122,6 +125,10 @@ def _run(
             host, port = listener.getsockname()[:2]
             write_address(directory, address_text(host, port))
             _announce(options, directory, address_text(host, port), free)
+
+        async def main_loop(self) -> None:
+            """Without the ten ticks a second that uvicorn's own has."""
+            await stopping.wait()
 
     with ThreadPoolExecutor(max_workers=2 * options.places + 4, thread_name_prefix="query") as executor:
         application = Application(engine, users, executor, places=options.places, logger=LOGGER)
@@ -144,23 +151,23 @@ def _run(
         # uvicorn calls it an error when an answer is broken off, which is how a late failure is told.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
+        def stop() -> None:
+            server.should_exit = True
+            stopping.set()
+            timer = threading.Timer(DRAIN_SECONDS - 1, _cancel_everything, (engine,))
+            timer.daemon = True
+            timer.start()
+
         async def main() -> None:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, _stop, server, engine)
+                loop.add_signal_handler(number, stop)
             await server.serve(sockets=[listener])
 
         asyncio.run(main())
         _cancel_everything(engine)
         with contextlib.suppress(FileNotFoundError):
             os.unlink("address")
-
-
-def _stop(server: object, engine: Engine) -> None:
-    server.should_exit = True  # type: ignore[attr-defined]
-    timer = threading.Timer(DRAIN_SECONDS - 1, _cancel_everything, (engine,))
-    timer.daemon = True
-    timer.start()
 
 
 def _cancel_everything(engine: Engine) -> None:

@@ -142,6 +142,9 @@ def test_ipv6_and_no_passwords(own_store: Any) -> None:
     assert own_store.request("CREATE DATABASE d", user=None, headers=headers).status == 200
     reader = {"X-ClickHouse-User": "reader"}
     assert own_store.request("DROP DATABASE d", user=None, headers=reader).code == 164
+    for page in ({"Origin": "http://example.com"}, {"Host": "example.com:8123"}, {"Host": ""}):
+        assert own_store.request("SELECT 1", user=None, headers=page).code == 497
+    assert own_store.request("SELECT 1", user=None, headers={"Host": "localhost:8123"}).status == 200
     assert "no passwords" in own_store.log.read_text()
     assert "--no-sandbox" in own_store.log.read_text()
     # The guard is there without the sandbox.

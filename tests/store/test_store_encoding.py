@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 
 from otel_fim.store.blocks import LZ4, NONE, ZSTD, BlockDecoder, BlockEncoder
 from otel_fim.store.cityhash import city_hash_128
-from otel_fim.store.encoding import ZSTD_MODULE, Codec, choose_encoding, request_decoder, response_encoder
+from otel_fim.store.encoding import (
+    PIECE,
+    ZSTD_MODULE,
+    Decoder,
+    Encoder,
+    choose_encoding,
+    request_decoder,
+    response_encoder,
+)
 from otel_fim.store.errors import StoreError
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -36,10 +44,20 @@ UNPACKERS: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-def in_pieces(codec: Codec, data: bytes, cuts: list[int]) -> bytes:
+def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     bounds = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    out = [codec.feed(data[a:b]) for a, b in itertools.pairwise(bounds)]
-    return b"".join([*out, codec.finish()])
+    return [data[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+def decode(decoder: Decoder, data: bytes, cuts: list[int] | None = None) -> bytes:
+    out = [piece for part in cut(data, cuts or []) for piece in decoder.feed(part)]
+    assert all(len(piece) <= PIECE for piece in out)
+    decoder.finish()
+    return b"".join(out)
+
+
+def encode(encoder: Encoder, data: bytes, cuts: list[int]) -> bytes:
+    return b"".join([*map(encoder.feed, cut(data, cuts)), encoder.finish()])
 
 
 @given(
@@ -50,7 +68,7 @@ def in_pieces(codec: Codec, data: bytes, cuts: list[int]) -> bytes:
 def test_requests_are_decoded_however_they_are_cut(name: str, parts: list[bytes], cuts: list[int]) -> None:
     # Members one after the other, as `cat a.gz b.gz` makes them, are one stream.
     packed = b"".join(PACKERS[name](part) for part in parts)
-    assert in_pieces(request_decoder(name), packed, cuts) == b"".join(parts)
+    assert decode(request_decoder(name), packed, cuts) == b"".join(parts)
 
 
 @given(
@@ -59,7 +77,7 @@ def test_requests_are_decoded_however_they_are_cut(name: str, parts: list[bytes]
     cuts=st.lists(st.integers(0, 5000), max_size=6),
 )
 def test_answers_can_be_decoded(name: str, data: bytes, cuts: list[int]) -> None:
-    assert UNPACKERS[name](in_pieces(response_encoder(name), data, cuts)) == data
+    assert UNPACKERS[name](encode(response_encoder(name), data, cuts)) == data
 
 
 @pytest.mark.parametrize("name", sorted(UNPACKERS))
@@ -71,9 +89,9 @@ def test_an_empty_answer_stays_empty(name: str) -> None:
 def test_cut_and_broken_requests_are_errors(name: str) -> None:
     packed = PACKERS[name](b"some data, some data, some data" * 20)
     with pytest.raises(StoreError):
-        in_pieces(request_decoder(name), packed[:-5], [])
+        decode(request_decoder(name), packed[:-5])
     with pytest.raises(StoreError):
-        request_decoder(name).feed(b"this is not compressed at all, not at all")
+        decode(request_decoder(name), b"this is not compressed at all, not at all")
 
 
 def test_encodings_to_choose_from() -> None:
@@ -89,7 +107,7 @@ def test_encodings_to_choose_from() -> None:
 @given(data=st.binary(max_size=3000), cuts=st.lists(st.integers(0, 5000), max_size=6))
 def test_blocks_there_and_back(data: bytes, cuts: list[int]) -> None:
     packed = BlockEncoder().feed(data)
-    assert in_pieces(BlockDecoder(), packed, cuts) == data
+    assert decode(BlockDecoder(), packed, cuts) == data
 
 
 def block(method: int, payload: bytes, plain_size: int) -> bytes:
@@ -104,7 +122,7 @@ def test_every_method_of_blocks() -> None:
         + block(LZ4, lz4.block.compress(data, store_size=False), len(data))
         + block(ZSTD, ZSTD_MODULE.compress(data), len(data))
     )
-    assert BlockDecoder().feed(packed) == data * 3
+    assert decode(BlockDecoder(), packed) == data * 3
 
 
 @pytest.mark.parametrize(
@@ -122,14 +140,20 @@ def test_every_method_of_blocks() -> None:
 )
 def test_broken_blocks_are_errors(packed: bytes) -> None:
     with pytest.raises(StoreError):
-        BlockDecoder().feed(packed)
+        decode(BlockDecoder(), packed)
 
 
 def test_a_cut_block_is_an_error() -> None:
-    decoder = BlockDecoder()
-    decoder.feed(BlockEncoder().feed(b"abc")[:-1])
     with pytest.raises(StoreError, match="incomplete"):
-        decoder.finish()
+        decode(BlockDecoder(), BlockEncoder().feed(b"abc")[:-1])
+
+
+@pytest.mark.parametrize("name", sorted(UNPACKERS))
+def test_a_small_body_that_is_a_large_one_comes_in_pieces(name: str) -> None:
+    size = 50 * 2**20
+    packed = PACKERS[name](bytes(size))
+    assert len(packed) < size // 100
+    assert sum(len(piece) for piece in request_decoder(name).feed(packed)) == size
 
 
 def test_checksums_are_those_that_the_engine_writes(store: Any) -> None:

@@ -226,7 +226,7 @@ def test_bodies_and_answers_are_compressed(store: Any, table: str, name: str) ->
 
 def test_answers_in_blocks(store: Any) -> None:
     answer = store.request("SELECT number FROM numbers(100000) FORMAT TSV", parameters={"compress": 1})
-    plain = BlockDecoder().feed(answer.body)
+    plain = b"".join(BlockDecoder().feed(answer.body))
     assert plain == b"".join(b"%d\n" % n for n in range(100000))
 
 
@@ -258,6 +258,13 @@ def test_totals_come_once(store: Any) -> None:
         "SELECT number FROM numbers(200000)", default_format="JSONEachRow", output_format_json_array_of_rows=1
     )
     assert len(json.loads(rows)) == 200000
+
+
+def test_a_result_too_large_for_its_format_is_refused(store: Any) -> None:
+    """JSON has a beginning and an end and is made as a whole: not of any size."""
+    answer = store.request("SELECT number FROM numbers(1000000000) FORMAT JSON")
+    assert answer.code == 396
+    assert store.request("SELECT 1 FORMAT JSON", parameters={"max_result_bytes": 5}).status == 200
 
 
 def test_an_error_after_the_answer_began_cannot_be_missed(store: Any) -> None:
