@@ -265,3 +265,25 @@ def test_a_pipeline_that_stops_ends_the_engine_quietly(host: Any) -> None:
     host.wait(lambda: len(host.told()) >= 1)
     assert host.told() == [("created", "a")]
     assert host.only(events.FILE_CREATED, "a").attributes[names.OTEL_FIM_FILE_WHILE_DOWN] is True
+
+
+def test_what_was_told_before_a_crash_and_is_gone_after_it_is_told_as_deleted(host: Any) -> None:
+    host.start()
+    host.pipeline.durable = False
+    (host.tree / "gone").write_text("x")
+    (host.tree / "stays").write_text("y")
+    host.hint("gone", CREATED)
+    host.hint("stays", CREATED)
+    host.wait(lambda: len(host.told()) == 2)
+    # The record reached the journal, but nobody came to tell: the row never moved.
+    host.stop(0.5)
+    (host.tree / "gone").unlink()
+    host.pipeline.durable = True
+    host.pipeline.records.clear()
+    host.start()
+    host.wait(lambda: len(host.told()) >= 2)
+    assert sorted(host.told()) == [("created", "stays"), ("deleted", "gone")]
+    deleted = host.only(events.FILE_DELETED, "gone")
+    assert deleted.attributes[names.OTEL_FIM_FILE_WHILE_DOWN] is True
+    host.restart()
+    assert host.told() == [], "settled once and for all"
