@@ -245,6 +245,9 @@ class _Walk:
         if first or stored:
             report.first_listings += first
             baseline.add_listing((directory, stored, first_subdirectories))
+        if stored and differing and not first:
+            # The rows must be there before the paths are looked at, or what was taken as given counts as new.
+            baseline.flush()
         if differing:
             report.differences += len(differing)
             self._s._differs(differing)
