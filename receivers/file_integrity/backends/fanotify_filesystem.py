@@ -34,6 +34,7 @@ from otel_fim.receivers.file_integrity.cache import BoundedCache
 _CACHE_SIZE: Final = 32_768
 _FSID_SIZE: Final = 8
 _TELL_AGAIN_SECONDS: Final = 1.0
+_TRIES: Final = 10
 _GONE: Final = frozenset((errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 _FOREIGN: Final = Directory(None, b"/", None)
 """Stands in the cache for every directory that is not watched."""
@@ -129,7 +130,7 @@ def path_of_handle(mount_point: bytes, handle: bytes) -> bytes | None:
         # The mount is opened each time: an open descriptor would keep it from being unmounted.
         mount = kernel.open_directory(mount_point)
         try:
-            descriptor = kernel.open_by_handle(mount, handle, os.O_PATH | os.O_DIRECTORY)
+            descriptor = _open_by_handle(mount, handle)
         finally:
             os.close(mount)
         status = os.fstat(descriptor)
@@ -150,6 +151,17 @@ def path_of_handle(mount_point: bytes, handle: bytes) -> bytes | None:
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _open_by_handle(mount: int, handle: bytes) -> int:
+    for _ in range(_TRIES):
+        try:
+            return kernel.open_by_handle(mount, handle, os.O_PATH | os.O_DIRECTORY)
+        except OSError as error:
+            # Also what some file systems say of an inode number that is being given to a new file right now.
+            if error.errno != errno.ENOMEM:
+                raise
+    return kernel.open_by_handle(mount, handle, os.O_PATH | os.O_DIRECTORY)
 
 
 def _path_of(descriptor: int) -> bytes:

@@ -33,7 +33,7 @@ def test_overflow_is_told_and_healed(watching: Any, run: Any, monkeypatch: Any, 
     script = f"""
 import os
 os.chdir({str(tmp_path)!r})
-for number in range(6000):
+for number in range(5000):
     os.mkdir("d")
     open("d/file", "w").close()
     os.rename("d", "e%d" % number)
@@ -43,8 +43,8 @@ for number in range(6000):
     gate.set()
     sink.wait(lambda: sink.gaps, "no overflow was told")
     assert sink.gaps[0][:2] == ("queue_overflow", None)
-    sink.wait_covered(tmp_path / "e5999/file")
-    watching.settle(tmp_path / "e5999")
+    sink.wait_covered(tmp_path / "e4999/file")
+    watching.settle(tmp_path / "e4999")
 
 
 def test_a_backlog_that_grows_too_long_is_told(
