@@ -12,6 +12,7 @@ from otel_fim.exporters.clickhouse.config import ClickHouseConfig
 _LONGEST_CAUSE: Final = 300
 _EXCEPTION: Final = re.compile(r"DB::Exception: (.*)", re.DOTALL)
 _VERSION: Final = re.compile(r"\s*\(version [^)]*(\([^)]*\))?\)")
+_SYSTEM: Final = re.compile(r"\[Errno -?\d+\] ([^'\")>]+)")
 _STATUS: Final = re.compile(r"HTTP status (\d{3})")
 
 
@@ -116,6 +117,10 @@ def _without_code(text: str, where: str, said: str) -> Failure:
 
 def cause(text: str) -> str:
     """The server's own words, short and on one line, with nothing in them that moves a terminal."""
+    refused = _SYSTEM.findall(text)
+    if refused and _EXCEPTION.search(text) is None:
+        # The client wraps the one word that matters, such as "Connection refused", in several layers.
+        return str(refused[-1])
     match = _EXCEPTION.search(text)
     said = _VERSION.split(match[1] if match else text)[0].strip()
     said = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(said.split()))
