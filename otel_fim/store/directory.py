@@ -185,6 +185,8 @@ def _users_xml(memory: int, threads: int) -> str:
         "allow_introspection_functions": 0,
         # chDB takes `x` for `SELECT x`; ClickHouse's server does not.
         "implicit_select": 0,
+        # ClickHouse's default of 256 KiB is too little for the statement as a parameter of the check.
+        "max_query_size": 64 * 2**20,
     }
     constraints = {
         # The statement is looked at as ClickHouse's own dialect before it runs.

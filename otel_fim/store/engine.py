@@ -182,7 +182,8 @@ class Engine:
         directory need none. Raises `EngineMissingError`, `StoreError`.
         """
         os.chdir(directory)
-        tempfile.tempdir = os.environ["TMPDIR"] = os.path.join(os.getcwd(), "tmp")
+        # HOME as well: the engine looks there for a configuration of ClickHouse's own tools.
+        tempfile.tempdir = os.environ["TMPDIR"] = os.environ["HOME"] = os.path.join(os.getcwd(), "tmp")
         try:
             from chdb import _chdb
         except ImportError as error:
@@ -201,11 +202,16 @@ class Engine:
             names = session.execute(b"SELECT lower(name) FROM system.table_functions", "TSVRaw")
             self.table_functions = frozenset(names.decode().split())
 
+    @property
+    def is_open(self) -> bool:
+        """Whether sessions can be had."""
+        return self._keeper is not None
+
     def close(self) -> None:
         """Flush and shut down; open sessions must have ended."""
-        if self._keeper is not None:
-            self._keeper.close()
-            self._keeper = None
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.close()
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:

@@ -8,6 +8,8 @@ from typing import Final
 _ENGINE_MESSAGE: Final = re.compile(r"Code: (\d+)\. DB::Exception: (.*)", re.DOTALL)
 _NAME_AT_END: Final = re.compile(r"\s*\(([A-Z][A-Z0-9_]+)\)(?:\s*\(version [^)]*\))?\s*$")
 
+_MAX_MESSAGE: Final = 8192
+
 # Names and numbers are ClickHouse's (src/Common/ErrorCodes.cpp).
 BAD_ARGUMENTS: Final = (36, "BAD_ARGUMENTS")
 NOT_IMPLEMENTED: Final = (48, "NOT_IMPLEMENTED")
@@ -75,4 +77,7 @@ class StoreError(Exception):
 
     def text(self, version: str) -> str:
         """The body of the answer, one line and a newline, as ClickHouse's server writes it."""
-        return f"Code: {self.code}. DB::Exception: {self.message} ({self.name}) (version {version})\n"
+        message = self.message
+        if len(message) > _MAX_MESSAGE:
+            message = f"{message[:_MAX_MESSAGE]}… ({len(message)} characters)"
+        return f"Code: {self.code}. DB::Exception: {message} ({self.name}) (version {version})\n"

@@ -8,6 +8,7 @@ canonical form, and every name that they call is looked at), the grants of the e
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,7 @@ from otel_fim.store.errors import (
     StoreError,
 )
 from otel_fim.store.insert import split_insert
-from otel_fim.store.sql import called_names, output_format, tokens, writes_file
+from otel_fim.store.sql import called_names, read_canonical
 
 ALLOWED_TABLE_FUNCTIONS: Final = frozenset(
     {
@@ -43,10 +44,12 @@ _PARAMETER: Final = "__otel_fim_statement"
 
 @dataclass(slots=True, frozen=True)
 class Statement:
-    """A statement that may run. `format` is what its FORMAT clause names, or None."""
+    """A statement that may run. `format` is what its FORMAT clause names, or None; `words` are its words outside
+    of quotes, in upper case."""
 
     text: bytes
     format: str | None
+    words: frozenset[str]
     reads_only: bool
 
 
@@ -70,26 +73,30 @@ class Guard:
             raise StoreError(SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
         if not canonical.strip() or count == 0 or kind == "UNKNOWN":
             raise StoreError(SYNTAX_ERROR, "Syntax error: the statement cannot be understood")
-        if writes_file(canonical):
+        found = read_canonical(canonical)
+        if found.files:
             raise StoreError(
                 NOT_IMPLEMENTED, "INTO OUTFILE and FROM INFILE are not available in the embedded store"
             )
-        self.check_names(canonical)
+        self._refuse(found.called)
         if split_insert(canonical, complete=True) is not None:
             # Its data would be found by the engine's own rules, under which a blank line ends it.
             raise StoreError(SYNTAX_ERROR, "Syntax error: the data of the INSERT cannot be found")
         if readonly and kind != "READ_ONLY":
             raise StoreError(READONLY, "Cannot execute query in readonly mode")
-        if _creates_temporary(canonical):
+        if found.first[:1] == ("CREATE",) and "TEMPORARY" in found.first:
             raise StoreError(
                 NOT_IMPLEMENTED,
                 "the embedded store has no sessions: a temporary table would be gone with this request",
             )
-        return Statement(text, output_format(canonical), kind == "READ_ONLY")
+        return Statement(text, found.format, found.words, kind == "READ_ONLY")
 
     def check_names(self, text: bytes) -> None:
         """Refuse a text that calls what reaches outside the store. Raises `StoreError` (ACCESS_DENIED)."""
-        for name in sorted(called_names(text)):
+        self._refuse(called_names(text))
+
+    def _refuse(self, called: Iterable[str]) -> None:
+        for name in sorted(called):
             if name in self._denied or (name.startswith("ai") and len(name) > 4):
                 raise StoreError(
                     ACCESS_DENIED,
@@ -111,12 +118,3 @@ def _canonical(session: Session, text: bytes) -> bytes:
         # The engine adds the whole statement to its message as the place of the error.
         message = error.message.partition(": In scope SELECT formatQuery")[0]
         raise StoreError((error.code, error.name), message) from None
-
-
-def _creates_temporary(canonical: bytes) -> bool:
-    words: list[str] = []
-    for token in tokens(canonical[:256]):
-        words.append(token.keyword())
-        if len(words) == 4:
-            break
-    return words[:1] == ["CREATE"] and "TEMPORARY" in words

@@ -13,7 +13,6 @@ from otel_fim.store.guard import Guard, Statement
 from otel_fim.store.insert import INPUT_TABLE, Insert
 from otel_fim.store.native import reframe
 from otel_fim.store.request import Options
-from otel_fim.store.sql import tokens
 
 DEFAULT_FORMAT: Final = "TabSeparated"
 READER_SECONDS: Final = 300
@@ -159,9 +158,8 @@ class Work:
         self.session.set(self._options.settings)
 
     def _result(self, statement: Statement) -> Iterator[bytes]:
-        words = {token.keyword() for token in tokens(statement.text)}
         extra = {name.upper() for name, value in self._options.settings if value not in {b"", b"0"}}
-        in_pieces = self.format.lower() in _IN_PIECES and not (words | extra) & _AS_A_WHOLE
+        in_pieces = self.format.lower() in _IN_PIECES and not (statement.words | extra) & _AS_A_WHOLE
         if in_pieces:
             return self.session.stream(statement.text, self.format)
         if statement.reads_only and self._options.setting("max_result_bytes") is None:

@@ -40,6 +40,7 @@ _SYSTEM: Final = (
     *("/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/loadavg", "/proc/version"),
     *("/proc/sys", "/proc/uptime", "/proc/vmstat", "/proc/pressure"),
     *("/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm", "/dev/urandom", "/dev/random"),
+    "/etc/clickhouse-local",
 )
 
 

@@ -25,7 +25,9 @@ from otel_fim.store.sandbox import confine
 
 LOGGER: Final = logging.getLogger("otel_fim.store")
 DRAIN_SECONDS: Final = 8
-"""Requests under way at a stop have this long to end; then their queries are cancelled."""
+"""Statements under way at a stop have about this long to end; then they are cancelled."""
+DRAIN_READS_SECONDS: Final = 2
+"""Those that only read have less: somebody can ask again."""
 EXIT_SECONDS: Final = 15.0
 """An engine that has not shut down by then is left to the kernel: what it has acknowledged is on disk."""
 MAX_URL: Final = 2**20
@@ -102,7 +104,7 @@ def serve(options: Options) -> None:
         try:
             _run(engine, users, options, listener, directory, free)
         finally:
-            _exit_later()
+            _exit_later(EXIT_SECONDS)
             engine.close()
 
 
@@ -154,9 +156,11 @@ def _run(
         def stop() -> None:
             server.should_exit = True
             stopping.set()
-            timer = threading.Timer(DRAIN_SECONDS - 1, _cancel_everything, (engine,))
-            timer.daemon = True
-            timer.start()
+            _exit_later(DRAIN_SECONDS + EXIT_SECONDS)
+            for seconds, which in ((DRAIN_READS_SECONDS, "query_kind = 'Select'"), (DRAIN_SECONDS - 1, "1")):
+                timer = threading.Timer(seconds, _cancel, (engine, which))
+                timer.daemon = True
+                timer.start()
 
         async def main() -> None:
             loop = asyncio.get_running_loop()
@@ -165,18 +169,20 @@ def _run(
             await server.serve(sockets=[listener])
 
         asyncio.run(main())
-        _cancel_everything(engine)
+        _cancel(engine, "1")
         with contextlib.suppress(FileNotFoundError):
             os.unlink("address")
 
 
-def _cancel_everything(engine: Engine) -> None:
+def _cancel(engine: Engine, condition: str) -> None:
+    if not engine.is_open:
+        return
     with contextlib.suppress(StoreError, RuntimeError), engine.session() as session:
-        session.execute(b"KILL QUERY WHERE query_id != queryID() ASYNC", "Null")
+        session.execute(f"KILL QUERY WHERE query_id != queryID() AND ({condition}) ASYNC".encode(), "Null")
 
 
-def _exit_later() -> None:
-    timer = threading.Timer(EXIT_SECONDS, os._exit, (0,))
+def _exit_later(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, (0,))
     timer.daemon = True
     timer.start()
 

@@ -115,18 +115,57 @@ def _add(names: set[str], token: Token) -> None:
         names.add(token.value.decode("utf-8", "replace").lower())
 
 
-def output_format(text: bytes) -> str | None:
-    """The name after the last FORMAT in `text`, or None. A guess on the safe side: it is used only to decide
-    whether a result can be sent in pieces, and as the X-ClickHouse-Format header."""
-    name: str | None = None
-    after_format = False
-    for token in tokens(text):
-        if after_format and token.kind in {Kind.WORD, Kind.QUOTED}:
-            name = token.value.decode("utf-8", "replace")
-        after_format = token.keyword() == "FORMAT"
-    return name
+_CANONICAL: Final = re.compile(
+    rb"""
+      ' (?: [^'\\]++ | \\. | '' )*+ '
+    | (?: ( ` (?: [^`\\]++ | \\. | `` )*+ ` ) | ( [A-Za-z_][A-Za-z0-9_$]*+ ) ) \s*+ ( \( )?
+    """,
+    re.DOTALL | re.VERBOSE,
+)
 
 
-def writes_file(text: bytes) -> bool:
-    """Whether `text` says INTO OUTFILE or FROM INFILE anywhere outside of quotes."""
-    return any(token.keyword() in {"OUTFILE", "INFILE"} for token in tokens(text))
+@dataclass(slots=True, frozen=True)
+class Canonical:
+    """What is to be known of a statement in the engine's own canonical form (`formatQuery`).
+
+    `called` are the names that are followed by `(` or named by `ENGINE =`, in lower case: every function, table
+    function, table engine, dictionary source and disk. `words` are the words outside of quotes, in upper case.
+    `first` are the first four of them. `format` is what the last FORMAT names. `files` says whether there is an
+    INTO OUTFILE or a FROM INFILE.
+    """
+
+    called: frozenset[str]
+    words: frozenset[str]
+    first: tuple[str, ...]
+    format: str | None
+    files: bool
+
+
+def read_canonical(text: bytes) -> Canonical:
+    """Look through a canonical statement: no comments in it, strings in single quotes, names in back quotes.
+
+    Made for long ones: numbers and punctuation never reach Python.
+    """
+    called: set[str] = set()
+    words: set[str] = set()
+    first: list[str] = []
+    named: str | None = None
+    files = False
+    before = ""
+    for quoted, word, bracket in _CANONICAL.findall(text):
+        name = (unquote(quoted) if quoted else word).decode("utf-8", "replace")
+        if not name:
+            before = ""
+            continue
+        if bracket or before == "ENGINE":
+            called.add(name.lower())
+        if before == "FORMAT":
+            named = name
+        upper = "" if quoted else name.upper()
+        files |= (before, upper) in {("INTO", "OUTFILE"), ("FROM", "INFILE")}
+        before = upper
+        if before:
+            words.add(before)
+            if len(first) < 4:
+                first.append(before)
+    return Canonical(frozenset(called), frozenset(words), tuple(first), named, files)

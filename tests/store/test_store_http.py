@@ -260,6 +260,17 @@ def test_totals_come_once(store: Any) -> None:
     assert len(json.loads(rows)) == 200000
 
 
+def test_long_statements(store: Any) -> None:
+    numbers = ",".join(map(str, range(150_000)))
+    sql = f"SELECT count() FROM numbers(10) WHERE number IN ({numbers})"
+    assert len(sql) > 900_000
+    assert store.query(sql, max_ast_elements=1_000_000) == "10\n"
+    answer = store.request("SELECT '" + "x" * 100_000)
+    assert answer.code == 62
+    assert len(answer.body) < 10_000
+    assert store.request("SELECT 1 " + " " * 17 * 2**20).status == 413
+
+
 def test_a_result_too_large_for_its_format_is_refused(store: Any) -> None:
     """JSON has a beginning and an end and is made as a whole: not of any size."""
     answer = store.request("SELECT number FROM numbers(1000000000) FORMAT JSON")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_fim.store.errors import StoreError
 from otel_fim.store.insert import NeedMoreError, split_insert
-from otel_fim.store.sql import called_names, output_format, tokens, unquote, writes_file
+from otel_fim.store.sql import called_names, read_canonical, tokens, unquote
 
 CASES = [
     (b"INSERT INTO t FORMAT Native\n\x00\x01", b"INSERT INTO t ", "Native", b"\x00\x01"),
@@ -115,8 +117,7 @@ def test_no_text_breaks_the_lexer(text: bytes) -> None:
         assert token.depth >= 0
         position = token.end
     called_names(text)
-    output_format(text)
-    writes_file(text)
+    read_canonical(text)
     try:
         found = split_insert(text, complete=True)
     except StoreError:
@@ -142,8 +143,43 @@ def test_quoted_names_and_strings() -> None:
     assert unquote(b"'it''s \\t\\x41'") == b"it's \tA"
 
 
-def test_output_format_and_files() -> None:
-    assert output_format(b"SELECT 'FORMAT CSV' FORMAT JSON SETTINGS a = 1") == "JSON"
-    assert output_format(b"SELECT 1") is None
-    assert writes_file(b"SELECT 1 INTO /* x */ OUTFILE 'y'")
-    assert not writes_file(b"SELECT 'INTO OUTFILE' AS `outfile`")
+def test_a_canonical_statement() -> None:
+    found = read_canonical(
+        b"CREATE TEMPORARY TABLE x (`FORMAT` String DEFAULT file('it\\'s url(1)')) ENGINE = Kafka "
+        b"AS SELECT `f\\x69le2` (1), 'INTO OUTFILE', x.s3(2), 1234, [5] FORMAT JSON SETTINGS a = 'FORMAT CSV'"
+    )
+    assert found.called == {"x", "file", "kafka", "file2", "s3"}
+    assert found.format == "JSON"
+    assert found.first == ("CREATE", "TEMPORARY", "TABLE", "X")
+    assert not found.files
+    assert read_canonical(b"SELECT 1 INTO OUTFILE 'x'").files
+    assert read_canonical(b"INSERT INTO t FROM INFILE 'x' FORMAT CSV").files
+    assert not read_canonical(b"SELECT outfile, infile FROM t WHERE a = 'INTO OUTFILE'").files
+    assert read_canonical(b"SELECT 1").format is None
+
+
+def test_the_engine_writes_what_is_read_here(store: Any) -> None:
+    """Whatever way a call is spelled, the canonical form shows it."""
+    for sql in (
+        "SELECT FILE /* x */ ('a')",
+        "SELECT `f\\x69le`('a')",
+        "SELECT \"file\"('a')",
+        "SELECT -- \n file\n(\n'a')",
+        "SELECT $tag$ ' $tag$, file('a'), $$ ` $$",
+        "SELECT 'it''s \\' \"', file('a'), '\\\\'",
+        'SELECT `a``b`, "c""d", file(\'a\') AS `x\'y`',
+        "SELECT 1 IN file('a'), {p:String}",
+        "SELECT (x -> file(x)) AS f",
+        "WITH file('a') AS y SELECT y",
+        "SELECT * FROM numbers(3) AS t ARRAY JOIN [file('a')] AS q",
+        "SELECT 1 ORDER BY file('a') SETTINGS max_threads = 1 FORMAT CSV",
+        "EXPLAIN AST SELECT file('a')",
+        "SELECT CAST(file('a') AS String), file('a')::String, -file('a'), NOT file('a'), file('a') ? 1 : 2",
+    ):
+        answer = store.request(
+            "SELECT formatQuerySingleLine({q:String}) FORMAT RawBLOB",
+            parameters={"param_q": sql.replace("\\", "\\\\").replace("\n", "\\n")},
+        )
+        assert answer.status == 200, answer.text
+        assert "file" in read_canonical(answer.body).called, answer.body
+        assert store.request(sql, user="reader").code == 497
