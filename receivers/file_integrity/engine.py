@@ -171,12 +171,13 @@ class Engine:
         A gap in time (events that were lost) is closed by the comparison. A place that cannot be watched stays a gap
         however often it is compared.
         """
+        # The gap first: it stands before what the comparison finds.
+        self.gaps.open(reason, scope, detail)
         with self._scan_wanted:
             self._lost.add((reason, scope))
             if scope is not None and reason != _QUEUE_OVERFLOW:
                 self._unwatched.add((reason, scope))
             self._scan_wanted.notify_all()
-        self.gaps.open(reason, scope, detail)
 
     # --- deciding ---
 
@@ -185,16 +186,16 @@ class Engine:
         self._settle_announced()
         while not self._refused:
             try:
-                self._emit_notes()
                 self._check_barriers()
                 if time.monotonic() - missing_check > _MISSING_ROOT_INTERVAL:
                     missing_check = time.monotonic()
                     self._look_for_missing_roots()
                 batch = self._pending.take_due(_BATCH, _TICK)
+                # A gap is told before what was found because of it.
+                self._emit_notes()
                 if batch:
                     self._evaluator.evaluate(batch)
                 elif self._draining.is_set():
-                    self._emit_notes()
                     return
             except StoppingError:
                 self._refused = True

@@ -23,6 +23,7 @@ from otel_fim.receivers.file_integrity.metadata import (
     Unhashed,
     compare,
     is_directory,
+    is_regular,
     same_metadata,
 )
 from otel_fim.receivers.file_integrity.pending import (
@@ -44,8 +45,8 @@ Seen = FileState | UnreadableError | None
 """What a look at a path gave; None: it does not exist."""
 
 _FLUSH: Final = 256
-# A clock tick of the kernel's time stamps, with room to spare: a file that changed this recently may change again
-# without a new ctime.
+# The kernel sets ctime when a write begins and copies the data after that, and its clock has ticks: a hash that is
+# taken this soon after ctime may be that of a mixture, with nothing to show for it.
 _RECENT_NS: Final = 2_000_000_000
 # What compares has no event's time.
 _WITHOUT_TIME: Final = (SCAN, "polling")
@@ -181,11 +182,16 @@ class Evaluator:
         if now is not None and self._one_file_system and self._is_elsewhere(path, now):
             return
         listed, before = self._view.lookup(path)
-        if before is None and not root and not self._is_known(path, item, listed):
-            return
+        if before is None and not root and listed != 1:
+            if not self._is_known(path, item, listed):
+                return
+            # The first listing may have been stored since.
+            before = self._view.lookup(path)[1]
         moved = item.old_path is not None and now is not None and before is None
         if moved and now is not None and self._renamed(path, item, now):
             return
+        if now is not None and item.backend in _WITHOUT_TIME:
+            self._look_again(path, item, now)
         if before is None:
             if now is not None:
                 self._created(path, item, now)
@@ -238,6 +244,19 @@ class Evaluator:
             return paths.lstat(roots[0]).st_dev != now.dev
         except OSError:
             return False
+
+    def _look_again(self, path: bytes, item: Pending, now: FileState) -> None:
+        """Has a file that may still be written to looked at once more. An event would do that by itself."""
+        if is_regular(now) and self._now - _RECENT_NS < now.ctime_ns <= self._now:
+            self._pending.add(
+                path,
+                item.backend,
+                NOTHING,
+                self._now,
+                while_down=item.while_down,
+                delay=_RECENT_NS / 1e9,
+                force=True,
+            )
 
     def _created(self, path: bytes, item: Pending, now: FileState) -> None:
         self._record(events.FILE_CREATED, path, item, now, None, item.writer(), first=True)

@@ -117,6 +117,7 @@ class PendingPaths:
         self._hurry = False
         self._sequence = 0
         self._in_hand = False
+        self._woken = False
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -281,7 +282,8 @@ class PendingPaths:
                     return taken
                 following = self._heap[0][0] if self._heap and not self._hurry else deadline
                 remaining = min(following, deadline) - now
-                if now >= deadline or self._hurry:
+                if now >= deadline or self._hurry or self._woken:
+                    self._woken = False
                     return []
                 self._condition.wait(max(remaining, 1_000_000) / 1e9)
 
@@ -310,8 +312,9 @@ class PendingPaths:
             self._condition.notify_all()
 
     def wake(self) -> None:
-        """Makes a waiting `take_due` look again."""
+        """Makes `take_due` return at once if nothing is due."""
         with self._condition:
+            self._woken = True
             self._condition.notify_all()
 
     def wait_below(self, count: int, timeout: float) -> bool:

@@ -24,7 +24,8 @@ from otel_fim.receivers.file_integrity.scope import Scope
 from otel_fim.receivers.file_integrity.switching import quick_turns
 
 _EXAMPLES: Final = 5
-_RECENT_NS: Final = 100_000_000
+# See `evaluate`: the hash of a file that changed this recently is not trusted yet.
+_RECENT_NS: Final = 2_000_000_000
 
 
 @dataclass(slots=True)
@@ -224,7 +225,6 @@ class _Walk:
                         elif silent:
                             stored.append((name, self._first(name, path, fd, found, report)))
                             if found.st_ctime_ns > recent and kind == stat.S_IFREG:
-                                # Another write within the same tick of the clock would not show in ctime.
                                 differing.append(path)
                         else:
                             differing.append(path)

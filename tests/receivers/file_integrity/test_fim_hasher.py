@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 import pytest
@@ -123,36 +122,6 @@ def test_a_file_that_changes_once_is_hashed_in_its_last_state(
 
     monkeypatch.setattr(hasher.os, "read", write_once)
     assert observe(os.fsencode(path), LIMIT).sha256 == hashlib.sha256(b"z" * 50).digest()
-
-
-def test_under_a_writer_a_hash_is_never_that_of_a_mixture(tmp_path: Path) -> None:
-    """A file that holds one byte value everywhere, rewritten all the time: a hash must be of one of them."""
-    path = tmp_path / "f"
-    size = hasher._SMALL * 8
-    path.write_bytes(bytes(size))
-    right = {hashlib.sha256(bytes([value]) * size).digest() for value in range(4)}
-    stop = threading.Event()
-
-    def write() -> None:
-        value = 0
-        with open(path, "r+b", buffering=0) as file:
-            while not stop.is_set():
-                value = (value + 1) % 4
-                file.seek(0)
-                for _ in range(8):
-                    file.write(bytes([value]) * (size // 8))
-                # Rests for a moment, so that some readings succeed.
-                stop.wait(0.003)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        states = [observe(os.fsencode(path), LIMIT) for _ in range(100)]
-    finally:
-        stop.set()
-        writer.join()
-    for state in states:
-        assert state.sha256 in right or state.unhashed == Unhashed.CHANGING
 
 
 def test_gone(tmp_path: Path) -> None:
