@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
-from typing import IO, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from otel_fim.store.address import is_loopback
+from otel_fim.store.answer import Answer, Send, content_type, late_exception, pieces_of, summary
 from otel_fim.store.blocks import BlockDecoder, BlockEncoder
 from otel_fim.store.body import Body, ClientGoneError, Receive
 from otel_fim.store.encoding import Decoder, choose_encoding, request_decoder, response_encoder
@@ -27,18 +27,17 @@ from otel_fim.store.errors import (
     LOGICAL_ERROR,
     QUERY_IS_TOO_LARGE,
     QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING,
-    TOO_MANY_SIMULTANEOUS_QUERIES,
     StoreError,
 )
 from otel_fim.store.forms import form_fields
 from otel_fim.store.guard import Guard
 from otel_fim.store.insert import Insert, NeedMoreError, split_insert
 from otel_fim.store.passwords import READER, Users, credentials
+from otel_fim.store.places import Places
 from otel_fim.store.query import MAX_VALUES, Work, cancel
 from otel_fim.store.request import Options, headers_of, options_of, parameters_of
 
 Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 T = TypeVar("T")
 
 HEAD: Final = 2**16
@@ -49,55 +48,6 @@ READ_AHEAD: Final = 4 * 2**20
 MAX_QUERY: Final = 16 * 2**20
 FIRST: Final = 2**20
 """So much of a result is gathered before the answer begins, so that an error until then has its own status."""
-CHUNK: Final = 2**18
-QUEUE_SECONDS: Final = 5.0
-"""A request waits this long for its turn when all places are taken."""
-
-_CONTENT_TYPES: Final = {
-    "tabseparated": "text/tab-separated-values; charset=UTF-8",
-    "tsv": "text/tab-separated-values; charset=UTF-8",
-    "csv": "text/csv; charset=UTF-8; header=absent",
-    "csvwithnames": "text/csv; charset=UTF-8; header=present",
-    "json": "application/json; charset=UTF-8",
-    "jsoncompact": "application/json; charset=UTF-8",
-    "jsoneachrow": "application/x-ndjson; charset=UTF-8",
-    "native": "application/octet-stream",
-    "rowbinary": "application/octet-stream",
-    "parquet": "application/octet-stream",
-    "arrow": "application/octet-stream",
-    "arrowstream": "application/octet-stream",
-    "xml": "application/xml; charset=UTF-8",
-}
-
-
-class Places:
-    """How many requests of one user may run at the same time, and how many may wait for that."""
-
-    def __init__(self, running: int, waiting: int) -> None:
-        self._free = asyncio.Semaphore(running)
-        self._running = running
-        self._left_to_wait = waiting
-
-    @contextlib.asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it. Raises `StoreError` (TOO_MANY_SIMULTANEOUS_QUERIES)."""
-        full = StoreError(
-            TOO_MANY_SIMULTANEOUS_QUERIES, f"Too many simultaneous queries. Maximum: {self._running}"
-        )
-        if self._free.locked() and self._left_to_wait <= 0:
-            raise full
-        self._left_to_wait -= 1
-        try:
-            async with asyncio.timeout(QUEUE_SECONDS):
-                await self._free.acquire()
-        except TimeoutError:
-            raise full from None
-        finally:
-            self._left_to_wait += 1
-        try:
-            yield
-        finally:
-            self._free.release()
 
 
 class Application:
@@ -184,9 +134,9 @@ class Application:
         if options.decompress:
             decoders.append(BlockDecoder())
         body = Body(receive, decoders, self._executor)
-        content_type = headers.get("content-type", "")
-        if content_type.lower().startswith("multipart/form-data"):
-            fields = form_fields(content_type, await self._all(body, b""))
+        sent_as = headers.get("content-type", "")
+        if sent_as.lower().startswith("multipart/form-data"):
+            fields = form_fields(sent_as, await self._all(body, b""))
             options = options_of(parameters + fields, headers)
         # Read before taking a place: a slow client holds up nobody but itself.
         insert = await self._insert_of(options, body)
@@ -253,7 +203,9 @@ class Application:
             while (piece := await body.read()) is not None:
                 await self._run(work.append, piece)
         await self._run(work.finish_insert)
-        await answer.whole(200, [*_summary(work), ("Content-Type", _content_type(work.format))], b"")
+        await answer.whole(
+            200, [*summary(work.session.progress), ("Content-Type", content_type(work.format))], b""
+        )
 
     async def _all(self, body: Body, query: bytes, limit: int = MAX_QUERY) -> bytes:
         """The statement: what the URL has and what the body has."""
@@ -285,7 +237,7 @@ class Application:
             begin = self._run(work.start, text, encoder, limit)
             gathered, complete = await self._unless_gone(begin, gone, work)
             with gathered:
-                response = [("Content-Type", _content_type(work.format)), *_summary(work)]
+                response = [("Content-Type", content_type(work.format)), *summary(work.session.progress)]
                 response.append(("X-ClickHouse-Format", work.format))
                 size = gathered.seek(0, 2)
                 gathered.seek(0)
@@ -296,14 +248,14 @@ class Application:
                     return
                 tag = secrets.token_hex(8)
                 await answer.begin(200, [*response, ("X-ClickHouse-Exception-Tag", tag)])
-                for piece in _pieces(gathered):
+                for piece in pieces_of(gathered):
                     await answer.piece(piece)
             try:
                 while (more := await self._unless_gone(self._run(work.more), gone, work)) is not None:
                     await answer.piece(more)
             except StoreError as error:
                 # Too late for a status: the text goes into the result, and the connection breaks off.
-                await answer.piece(encoder.feed(_exception(error.text(self._engine.version), tag)))
+                await answer.piece(encoder.feed(late_exception(error.text(self._engine.version), tag)))
                 await answer.piece(encoder.finish())
                 raise ClientGoneError from error
             await answer.end()
@@ -340,43 +292,9 @@ class Application:
         await answer.whole(error.status, headers, text.encode("utf-8", "replace"))
 
 
-class Answer:
-    """An HTTP answer, written in one piece or in many."""
-
-    def __init__(self, send: Send, *, head_only: bool) -> None:
-        self._send = send
-        self._head_only = head_only
-        self.always: list[tuple[str, str]] = []
-        self.begun = False
-
-    async def whole(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """Everything at once."""
-        await self.begin(status, [*headers, ("Content-Length", str(len(body)))])
-        await self._send({"type": "http.response.body", "body": b"" if self._head_only else body})
-
-    async def stored(self, status: int, headers: list[tuple[str, str]], body: IO[bytes], size: int) -> None:
-        """Everything, from a file."""
-        await self.begin(status, [*headers, ("Content-Length", str(size))])
-        if not self._head_only:
-            for piece in _pieces(body):
-                await self.piece(piece)
-        await self.end()
-
-    async def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
-        """Status and headers."""
-        self.begun = True
-        pairs = [*self.always, *headers]
-        encoded = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in pairs]
-        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
-
-    async def piece(self, data: bytes) -> None:
-        """A piece of the body."""
-        if data and not self._head_only:
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def end(self) -> None:
-        """The end of the body."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _from_this_machine(headers: dict[str, str]) -> bool:
@@ -388,43 +306,3 @@ def _from_this_machine(headers: dict[str, str]) -> bool:
     except ValueError:
         local = False
     return local and "origin" not in headers
-
-
-def _pieces(stored: IO[bytes]) -> Iterator[bytes]:
-    while piece := stored.read(CHUNK):
-        yield piece
-
-
-def _content_type(name: str) -> str:
-    return _CONTENT_TYPES.get(name.lower(), "text/plain; charset=UTF-8")
-
-
-def _summary(work: Work) -> list[tuple[str, str]]:
-    progress = work.session.progress
-    values = {
-        "read_rows": progress.read_rows,
-        "read_bytes": progress.read_bytes,
-        "written_rows": progress.written_rows,
-        "written_bytes": progress.written_bytes,
-        "total_rows_to_read": 0,
-        "result_rows": 0,
-        "result_bytes": progress.result_bytes,
-    }
-    text = json.dumps({name: str(value) for name, value in values.items()}, separators=(",", ":"))
-    return [("X-ClickHouse-Summary", text)]
-
-
-def _exception(text: str, tag: str) -> bytes:
-    """An error in the middle of a result, as ClickHouse marks it from version 25.11."""
-    message = text.encode("utf-8", "replace")
-    return b"__exception__\r\n%s\r\n%s%d %s\r\n__exception__\r\n" % (
-        tag.encode(),
-        message,
-        len(message),
-        tag.encode(),
-    )
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

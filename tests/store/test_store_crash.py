@@ -6,8 +6,10 @@ import os
 import random
 import signal
 import struct
+import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +94,35 @@ def test_a_moved_directory_opens(own_store: Any) -> None:
     own_store.directory = moved
     own_store.start()
     assert own_store.query("SELECT * FROM t") == "5\n"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_full_disk_stops_inserts_and_nothing_else(own_store: Any, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(small)], check=True, timeout=20)
+    try:
+        own_store.directory = small / "data"
+        own_store.start()
+        own_store.query("CREATE TABLE t (n UInt64, s String) ENGINE = MergeTree ORDER BY n")
+        answers = [
+            own_store.request("INSERT INTO t SELECT number, randomString(1000) FROM numbers(8000)")
+            for _ in range(5)
+        ]
+        kept = sum(answer.status == 200 for answer in answers)
+        assert 0 < kept < 5
+        assert {answer.code for answer in answers if answer.status != 200} == {243}
+        assert own_store.query("SELECT count() FROM t") == f"{kept * 8000}\n"
+        remount = ["mount", "-o", "remount,size=128m", str(small)]
+        subprocess.run(remount, check=True, timeout=20)
+        assert (
+            own_store.request("INSERT INTO t SELECT number, randomString(1000) FROM numbers(8000)").status
+            == 200
+        )
+        assert own_store.end() == 0
+    finally:
+        if own_store.process is not None and own_store.process.poll() is None:
+            own_store.process.kill()
+            own_store.process.wait()
+        subprocess.run(["umount", "--lazy", str(small)], check=True, timeout=20)
