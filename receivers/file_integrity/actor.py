@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from otel_fim.receivers.file_integrity import procfs
+from otel_fim.receivers.file_integrity import procfs, quick
 from otel_fim.receivers.file_integrity.backend import Actor
 from otel_fim.receivers.file_integrity.cache import BoundedCache
 
@@ -44,12 +44,14 @@ class Exited:
     command: str
     real_user_id: int
     parent_pid: int
-    creation_time_unix_nano: int
     executable_path: str | None
 
 
 class ExitRecords(Protocol):
     """Where to ask for processes that have ended."""
+
+    def learn(self, pid: int, executable: bytes) -> None:
+        """Tells of a program that is running."""
 
     def find(self, pid: int, since: int) -> Exited | None:
         """The one process with this pid that ended after `since` (monotonic ns); None when there was none,
@@ -106,7 +108,7 @@ class ActorResolver:
     def _resolve_by_pidfd(self, pid: int, pidfd: int) -> Actor:
         key: object
         if self._unique_inodes:
-            key = os.fstat(pidfd).st_ino
+            key = quick.inode(pidfd)
         else:
             # The start time is that of the right process only when the pid was still its own afterwards.
             start = _start_ticks(pid)
@@ -175,94 +177,97 @@ class ActorResolver:
         record = self._exits.find(pid, since) if self._exits is not None else None
         if record is None:
             return Actor(pid, exited=True)
-        if known is not None and known.actor.creation_time_unix_nano is not None:
-            # The same process if it began at the same time; the two clocks are read at different moments.
-            tick = 1_000_000_000 // procfs.CLOCK_TICKS_PER_SECOND
-            difference = abs(known.actor.creation_time_unix_nano - record.creation_time_unix_nano)
-            if difference <= 2 * tick and known.actor.command == record.command:
-                return self._past(known)
-        return self._from_record(pid, record)
+        if known is not None and not os.path.exists(f"/proc/{pid}"):
+            # It was alive after `since`, is not any more, and only one has ended: that one.
+            return self._past(known)
+        return self._add_parent_of_record(_completed(Actor(pid, exited=True), record))
 
     def _had_no_time_to_come_round(self, known: _Known) -> bool:
         seen = known.seen_alive_at
         return max(time.monotonic_ns() - seen, seen - self._queue_empty_at) < self._window
 
-    def _from_record(self, pid: int, record: Exited) -> Actor:
-        return Actor(
-            pid,
-            exited=True,
-            executable_path=record.executable_path,
-            command=record.command,
-            real_user_id=record.real_user_id,
-            parent_pid=record.parent_pid or None,
-            creation_time_unix_nano=record.creation_time_unix_nano,
-        )
-
     def _read(self, key: object, pid: int, pidfd: int, earlier: _Known | None = None) -> Actor:
-        """Reads /proc, quickest to vanish first. Nothing is kept that was read after the pid was given up."""
+        """Reads /proc, first what the kernel's accounting cannot tell later. What was read counts only when the
+        pid was still the process's own afterwards."""
         now = time.monotonic_ns()
-        executable: bytes | None = None
-        stat: procfs.Stat | None = None
-        with contextlib.suppress(PermissionError, FileNotFoundError, ProcessLookupError):
-            executable = procfs.read_executable(pid)
-        with contextlib.suppress(OSError, ValueError):
-            stat = procfs.read_stat(pid)
-        if stat is None or not is_unreaped(pidfd):
-            return self._gone(pid) if earlier is None else self._past(earlier)
-        dead = stat.state in (b"Z", b"X")
-        if dead and earlier is not None:
+        actor, executable, proven = Actor(pid), None, False
+        for read in (self._read_executable, self._read_login, self._read_users, self._read_stat):
+            try:
+                more = read(actor)
+            except (OSError, ValueError):
+                more = None
+            if not is_unreaped(pidfd):
+                actor = replace(actor, exited=True)
+                break
+            proven = True
+            if isinstance(more, bytes):
+                executable = more
+                more = replace(actor, executable_path=procfs.text(more))
+            actor = more or actor
+        if actor.exited and earlier is not None:
             return self._past(earlier)
-        actor = Actor(
-            pid,
-            exited=dead,
-            executable_path=None if executable is None else procfs.text(executable),
-            command=procfs.text(stat.command),
-            parent_pid=stat.parent_pid or None,
-            creation_time_unix_nano=self._clock.epoch_nanoseconds(stat.start_ticks),
-        )
-        actor = self._add_ids(actor, pid, pidfd)
-        if dead and executable is None:
-            actor = self._add_executable(actor, pid)
-        if stat.parent_pid:
-            actor = self._add_parent(actor, stat)
+        if not proven:
+            return self._gone(pid)
+        if actor.exited and self._exits is not None:
+            record = self._exits.find(pid, self._queue_empty_at)
+            actor = actor if record is None else _completed(actor, record)
+        if actor.creation_time_unix_nano is None:
+            actor = self._add_parent_of_record(actor)
+        else:
+            actor = self._add_parent(actor, self._clock.ticks(actor.creation_time_unix_nano))
+        if executable is not None and self._exits is not None:
+            self._exits.learn(pid, executable)
         known = _Known(key, pid, actor, executable, now, now, self._batch)
         self._known.put(key, known)
         self._by_pid.put(pid, known)
         return actor
 
     @staticmethod
-    def _add_ids(actor: Actor, pid: int, pidfd: int) -> Actor:
-        users: procfs.UserIds | None = None
-        login: int | None = None
-        session: int | None = None
-        with contextlib.suppress(OSError, ValueError):
-            users = procfs.read_user_ids(pid)
-        with contextlib.suppress(OSError, ValueError):
-            login, session = procfs.read_login_ids(pid)
-        if not is_unreaped(pidfd):
-            return replace(actor, exited=True)
+    def _read_executable(actor: Actor) -> bytes | None:
+        return procfs.read_executable(actor.pid)
+
+    @staticmethod
+    def _read_login(actor: Actor) -> Actor:
+        login, session = procfs.read_login_ids(actor.pid)
+        return replace(actor, login_user_id=login, session_id=session)
+
+    @staticmethod
+    def _read_users(actor: Actor) -> Actor:
+        users = procfs.read_user_ids(actor.pid)
+        return replace(actor, effective_user_id=users.effective, real_user_id=users.real)
+
+    def _read_stat(self, actor: Actor) -> Actor:
+        stat = procfs.read_stat(actor.pid)
         return replace(
             actor,
-            effective_user_id=None if users is None else users.effective,
-            real_user_id=None if users is None else users.real,
-            login_user_id=login,
-            session_id=session,
+            exited=stat.exiting,
+            command=procfs.text(stat.command),
+            parent_pid=stat.parent_pid or None,
+            creation_time_unix_nano=self._clock.epoch_nanoseconds(stat.start_ticks),
         )
 
-    def _add_executable(self, actor: Actor, pid: int) -> Actor:
-        """An exited process has no `exe` any more, but the accounting knows the file."""
-        record = None if self._exits is None else self._exits.find(pid, self._queue_empty_at)
-        if record is None or record.command != actor.command:
+    def _add_parent_of_record(self, actor: Actor) -> Actor:
+        """The parent was there when its child ended, which was after the queue had been empty."""
+        if actor.parent_pid is None:
             return actor
-        return replace(actor, executable_path=record.executable_path)
+        try:
+            parent = procfs.read_stat(actor.parent_pid)
+        except (OSError, ValueError):
+            return actor
+        if self._started_since(parent.start_ticks, self._queue_empty_at):
+            return actor
+        return self._add_parent(actor, parent.start_ticks)
 
-    def _add_parent(self, actor: Actor, child: procfs.Stat) -> Actor:
-        pid = child.parent_pid
+    def _add_parent(self, actor: Actor, started_by: int) -> Actor:
+        """`started_by`: ticks after boot, before which the parent must have started to be the parent."""
+        pid = actor.parent_pid
+        if pid is None:
+            return actor
         executable: bytes | None = None
         try:
             before = procfs.read_stat(pid)
             # A parent is not younger than its child: this pid is not the parent's any more.
-            if before.start_ticks > child.start_ticks:
+            if before.start_ticks > started_by:
                 return actor
             key = (pid, before.start_ticks)
             cached = self._parents.get(key)
@@ -278,6 +283,17 @@ class ActorResolver:
         except (OSError, ValueError):
             return actor
         return replace(actor, parent_executable_path=path, parent_command=procfs.text(before.command))
+
+
+def _completed(actor: Actor, record: Exited) -> Actor:
+    """What was read, and for the rest what the accounting tells of the same process."""
+    return replace(
+        actor,
+        executable_path=actor.executable_path or record.executable_path,
+        command=actor.command if actor.command is not None else record.command,
+        real_user_id=actor.real_user_id if actor.real_user_id is not None else record.real_user_id,
+        parent_pid=actor.parent_pid or record.parent_pid or None,
+    )
 
 
 def is_unreaped(pidfd: int) -> bool:
@@ -316,7 +332,7 @@ def pidfd_inodes_are_unique() -> bool:
 def reuse_window() -> int:
     """Nanoseconds in which a pid cannot come round again, counted with half of all pids in use."""
     try:
-        pid_max = int(procfs.read_small("/proc/sys/kernel/pid_max"))
+        pid_max = int(quick.read_small(b"/proc/sys/kernel/pid_max"))
     except (OSError, ValueError):
         pid_max = 32768
     return pid_max // 2 * _PID_ALLOCATION_NANOSECONDS

@@ -10,12 +10,15 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from otel_fim.receivers.file_integrity.quick import read_small, readlink
+
 UNSET_ID: Final = 0xFFFFFFFF
 """What the kernel writes in `loginuid` and `sessionid` of a process that no login started."""
 CLOCK_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
+# include/linux/sched.h; the numbers are what `flags` in proc(5) is made of.
+_PF_EXITING: Final = 0x00000004
 _DELETED: Final = b" (deleted)"
-_READ_SIZE: Final = 8192
 _STEP_NANOSECONDS: Final = 50_000_000
 
 
@@ -27,7 +30,13 @@ class Stat:
     command: bytes
     state: bytes
     parent_pid: int
+    flags: int
     start_ticks: int
+
+    @property
+    def exiting(self) -> bool:
+        """Whether the process has ended, or is past the point where its program was let go."""
+        return self.state in (b"Z", b"X") or bool(self.flags & _PF_EXITING)
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,6 +61,7 @@ def parse_stat(content: bytes) -> Stat:
         content[opening + 2 : closing],
         fields[0],
         _decimal(fields[1]),
+        _decimal(fields[6]),
         _decimal(fields[19]),
     )
 
@@ -89,23 +99,14 @@ def text(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def read_small(path: str) -> bytes:
-    """A file of /proc in one read, which the kernel answers consistently. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, _READ_SIZE)
-    finally:
-        os.close(descriptor)
-
-
 def read_stat(pid: int) -> Stat:
     """Raises `OSError` when there is no such process (any more)."""
-    return parse_stat(read_small(f"/proc/{pid}/stat"))
+    return parse_stat(read_small(b"/proc/%d/stat" % pid))
 
 
 def read_user_ids(pid: int) -> UserIds:
     """Raises `OSError` when there is no such process (any more)."""
-    return parse_user_ids(read_small(f"/proc/{pid}/status"))
+    return parse_user_ids(read_small(b"/proc/%d/status" % pid))
 
 
 def read_login_ids(pid: int) -> tuple[int | None, int | None]:
@@ -113,10 +114,10 @@ def read_login_ids(pid: int) -> tuple[int | None, int | None]:
 
     Raises `OSError` when there is no such process (any more).
     """
-    return _read_id(f"/proc/{pid}/loginuid", pid), _read_id(f"/proc/{pid}/sessionid", pid)
+    return _read_id(b"/proc/%d/loginuid" % pid, pid), _read_id(b"/proc/%d/sessionid" % pid, pid)
 
 
-def _read_id(path: str, pid: int) -> int | None:
+def _read_id(path: bytes, pid: int) -> int | None:
     try:
         return parse_id(read_small(path))
     except FileNotFoundError:
@@ -131,9 +132,9 @@ def read_executable(pid: int) -> bytes | None:
 
     Raises `OSError` when there is no such process (any more), `PermissionError` for someone else's.
     """
-    link = f"/proc/{pid}/exe".encode()
+    link = b"/proc/%d/exe" % pid
     try:
-        path = os.readlink(link)
+        path = readlink(link)
     except FileNotFoundError:
         if os.path.lexists(f"/proc/{pid}"):
             return None
@@ -172,3 +173,7 @@ class BootClock:
         if abs(current - self._offset) > _STEP_NANOSECONDS:
             self._offset = current
         return self._offset + ticks * (1_000_000_000 // CLOCK_TICKS_PER_SECOND)
+
+    def ticks(self, epoch_nanoseconds: int) -> int:
+        """The clock tick after boot that `epoch_nanoseconds` gave this time for."""
+        return (epoch_nanoseconds - self._offset) // (1_000_000_000 // CLOCK_TICKS_PER_SECOND)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal
 
+from otel_fim.receivers.file_integrity import quick
 from otel_fim.receivers.file_integrity.actor import ActorResolver
 from otel_fim.receivers.file_integrity.backend import Backend, BackendUnavailableError, Filter, Sink
 from otel_fim.receivers.file_integrity.backends import fanotify_events, kernel
@@ -22,8 +23,9 @@ from otel_fim.receivers.file_integrity.backends.fanotify_translate import Cover,
 from otel_fim.receivers.file_integrity.backends.hints import DIRECTORY, SUBTREE, HintBatch
 from otel_fim.receivers.file_integrity.backends.loop import Loop
 from otel_fim.receivers.file_integrity.backends.mounts import MountWatch
+from otel_fim.receivers.file_integrity.exits import DRAIN_SECONDS, ExitAccounting
 
-_LARGEST_READ: Final = 256 * 1024
+_LARGEST_READ: Final = 64 * 1024
 _SMALL_READ: Final = 16 * 1024
 _LARGEST_EVENT: Final = 2048
 _SMALLEST_EVENT: Final = 64
@@ -126,7 +128,8 @@ class FanotifyBackend(Backend):
         self._scope = scope
         self._sink = sink
         self._batch = HintBatch(sink)
-        self._actors = ActorResolver()
+        self._exits = _exit_accounting(self._logger)
+        self._actors = ActorResolver(self._exits)
         self._group = open_group(self._features, unlimited_queue=self._unlimited_queue)
         self._mounts = MountWatch()
         try:
@@ -148,6 +151,8 @@ class FanotifyBackend(Backend):
     def _close(self) -> None:
         self._group.close()
         self._mounts.close()
+        if self._exits is not None:
+            self._exits.close()
 
     def describe(self) -> str:
         what = "a mark on each directory" if self._marks is not None else "marks on whole file systems"
@@ -220,12 +225,18 @@ class FanotifyBackend(Backend):
         if self._mode == "auto" and self._tree_size is not None and self._tree_size() > self._directory_limit:
             self._too_many_directories()
         self._batch.flush()
-        return 0 if more else self._coverage.seconds_to_retry()
+        if more:
+            return 0
+        pause = self._coverage.seconds_to_retry()
+        if self._exits is not None:
+            self._exits.drain_when_due()
+            pause = DRAIN_SECONDS if pause is None else min(pause, DRAIN_SECONDS)
+        return pause
 
     def _read(self) -> None:
         before = time.monotonic_ns()
         try:
-            buffer = os.read(self._group.descriptor, self._read_size)
+            buffer = quick.read(self._group.descriptor, self._read_size)
         except BlockingIOError:
             return
         parsed = fanotify_events.parse(buffer)
@@ -252,6 +263,14 @@ class FanotifyBackend(Backend):
                 self._marks.mounts_changed()
             for point in dict.fromkeys(mount.point for mount in changes):
                 self._coverage.resync(point)
+
+
+def _exit_accounting(logger: logging.Logger) -> ExitAccounting | None:
+    try:
+        return ExitAccounting()
+    except OSError as error:
+        logger.info("processes that end at once are known by their pid only: taskstats: %s", error.strerror)
+        return None
 
 
 def largest_read() -> int:

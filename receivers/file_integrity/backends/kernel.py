@@ -12,6 +12,8 @@ import os
 import struct
 from typing import Final
 
+from otel_fim.receivers.file_integrity import quick
+
 AT_FDCWD: Final = -100
 AT_EMPTY_PATH: Final = 0x1000
 AT_HANDLE_FID: Final = 0x200
@@ -151,4 +153,4 @@ def close_quietly(descriptors: list[int]) -> None:
     """Closes what the kernel handed out; one that is closed already is no reason to leave the others open."""
     for descriptor in descriptors:
         with contextlib.suppress(OSError):
-            os.close(descriptor)
+            quick.close(descriptor)

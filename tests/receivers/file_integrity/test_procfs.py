@@ -21,11 +21,23 @@ COMMANDS = st.one_of(
 NUMBERS = st.integers(0, 2**31 - 1)
 
 
-@given(NUMBERS, COMMANDS, st.sampled_from("RSDZTtXI"), NUMBERS, st.integers(0, 2**63 - 1))
-def test_stat_with_any_name(pid: int, command: bytes, state: str, parent: int, start: int) -> None:
-    middle = " ".join(str(number) for number in range(5, 22))
-    content = b"%d (%s) %s %d %s %d 0 -1 7\n" % (pid, command, state.encode(), parent, middle.encode(), start)
-    assert procfs.parse_stat(content) == procfs.Stat(pid, command, state.encode(), parent, start)
+@given(NUMBERS, COMMANDS, st.sampled_from("RSDZTtXI"), NUMBERS, NUMBERS, st.integers(0, 2**63 - 1))
+def test_stat_with_any_name(
+    pid: int, command: bytes, state: str, parent: int, flags: int, start: int
+) -> None:
+    middle = " ".join(str(number) for number in range(10, 22))
+    content = b"%d (%s) %s %d 5 6 7 -1 %d %s %d 0 -1 7\n" % (
+        pid,
+        command,
+        state.encode(),
+        parent,
+        flags,
+        middle.encode(),
+        start,
+    )
+    stat = procfs.parse_stat(content)
+    assert stat == procfs.Stat(pid, command, state.encode(), parent, flags, start)
+    assert stat.exiting == (state in "ZX" or bool(flags & 4))
 
 
 @given(st.binary(max_size=200))

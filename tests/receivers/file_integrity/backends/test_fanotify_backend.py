@@ -131,15 +131,15 @@ def test_queue_overflow_is_told_and_healed(watching: Any, run: Any, tree: Path) 
     script = f"""
 import os
 os.chdir({str(tree)!r})
-for number in range(5000):
-    os.mkdir("d")
-    open("d/file", "w").close()
-    os.rename("d", "e%d" % number)
+for number in range(17000):
+    open("%d" % number, "w").close()
+os.makedirs("late/deep")
+open("late/deep/file", "w").close()
 """
     gate.clear()
     run(sys.executable, "-c", script)
     gate.set()
     sink.wait(lambda: sink.gaps, "no overflow was told")
     assert sink.gaps[0][:2] == ("queue_overflow", None)
-    sink.wait_for(tree / "e4999", Change.SUBTREE)
-    watching.settle(tree / "e4999")
+    sink.wait_covered(tree / "late/deep/file")
+    watching.settle(tree / "late/deep")

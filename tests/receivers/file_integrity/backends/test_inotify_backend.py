@@ -33,18 +33,18 @@ def test_overflow_is_told_and_healed(watching: Any, run: Any, monkeypatch: Any, 
     script = f"""
 import os
 os.chdir({str(tmp_path)!r})
-for number in range(5000):
-    os.mkdir("d")
-    open("d/file", "w").close()
-    os.rename("d", "e%d" % number)
+for number in range(17000):
+    open("%d" % number, "w").close()
+os.makedirs("late/deep")
+open("late/deep/file", "w").close()
 """
     gate.clear()
     run(sys.executable, "-c", script)
     gate.set()
     sink.wait(lambda: sink.gaps, "no overflow was told")
     assert sink.gaps[0][:2] == ("queue_overflow", None)
-    sink.wait_covered(tmp_path / "e4999/file")
-    watching.settle(tmp_path / "e4999")
+    sink.wait_covered(tmp_path / "late/deep/file")
+    watching.settle(tmp_path / "late/deep")
 
 
 def test_a_backlog_that_grows_too_long_is_told(
