@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +27,8 @@ LOCK_SECONDS: Final = 30.0
 
 
 class Child:
-    """One run of the store. `say` is given each line that it writes, `wake` is set when it has ended.
+    """One run of the store, which takes over `listener`. `say` is given each line that it writes, `wake` is set
+    when it has ended.
 
     Must be created on a thread that lives as long as the child: the kernel ends the child with that thread.
     """
@@ -35,6 +37,7 @@ class Child:
         self,
         config: EmbeddedStoreConfig,
         directory: Path,
+        listener: socket.socket,
         *,
         say: Callable[[str], None],
         wake: threading.Event,
@@ -45,17 +48,19 @@ class Child:
         command = [sys.executable, "-P", "-m", "otel_fim.store", "--data", str(directory)]
         command += ["--listen", config.listen, "--memory", str(config.memory) + "B"]
         command += ["--concurrency", str(config.concurrency), "--lock-timeout", str(LOCK_SECONDS)]
-        command += ["--parent", str(os.getpid())]
+        command += ["--parent", str(os.getpid()), "--listener", str(listener.fileno())]
         if not config.sandbox:
             command.append("--no-sandbox")
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            # Ctrl-C goes to the terminal's whole group; the store must outlive the exporters' last deliveries.
-            start_new_session=True,
-        )
+        with listener:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                # Ctrl-C goes to the terminal's whole group; the store must outlive the exporters' last deliveries.
+                start_new_session=True,
+                pass_fds=(listener.fileno(),),
+            )
         self.started = time.monotonic()
         self._last_words: deque[str] = deque(maxlen=5)
         self._ended = threading.Event()

@@ -58,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not confine the process to DIR with Landlock",
     )
+    # For the agent, which binds the port itself: then nothing that connects early is turned away.
     parser.add_argument("--parent", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--listener", type=int, default=None, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
                 threads=max(1, min(8, os.cpu_count() or 1)),
                 lock_timeout=args.lock_timeout,
                 sandbox=not args.no_sandbox,
+                listener=args.listener,
             )
         )
     except (ServeError, LockedError, OrphanError) as error:

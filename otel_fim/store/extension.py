@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from otel_fim.component import Extension, ExtensionContext, Health, StartError
 from otel_fim.config.model import ComponentConfig
 from otel_fim.pipeline.retry import RetryConfig, delays
-from otel_fim.store.address import parse_listen
+from otel_fim.store.address import listen, parse_listen
 from otel_fim.store.child import LOCK_SECONDS, Child
 from otel_fim.store.config import EmbeddedStoreConfig
 from otel_fim.store.passwords import READER, WRITER, ensure_password
@@ -44,6 +44,7 @@ class EmbeddedStoreExtension(Extension[EmbeddedStoreConfig]):
         self._wake = threading.Event()
         """Set when the store has ended, and at a stop."""
         self._deadline = 0.0
+        self._listener: socket.socket | None = None
         self._child: Child | None = None
         # The child is bound to the thread that starts it (see `parent.follow`): one thread for all of them.
         self._keeper = threading.Thread(target=self._keep, name="store-keeper", daemon=True)
@@ -75,7 +76,12 @@ class EmbeddedStoreExtension(Extension[EmbeddedStoreConfig]):
                 ensure_password(str(self._directory), user)
         except (OSError, ValueError) as error:
             raise StartError(f"{self.context.id}: {error}") from error
-        self._check_port()
+        try:
+            self._listener = self._bind()
+        except StartError:
+            # A store of an agent that was killed may be on its way out, and have the port until then.
+            if not self._in_use():
+                raise
         self.context.report(Health.STARTING, "the store is starting")
         self._keeper.start()
 
@@ -85,22 +91,18 @@ class EmbeddedStoreExtension(Extension[EmbeddedStoreConfig]):
         self._wake.set()
         if self._keeper.ident is not None:
             self._keeper.join(timeout + 1.0)
+        elif self._listener is not None:
+            self._listener.close()
 
-    def _check_port(self) -> None:
-        """Say so when another program has the port. Raises `StartError`."""
-        host, port = parse_listen(self.config.listen)
-        if port == 0 or self._in_use():
-            return  # a store that is still on its way out has the port as well; the new one waits for it
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                raise StartError(
-                    f"extensions.{self.context.id}.listen: cannot listen on {self.config.listen}: "
-                    f"{error.strerror}; choose another address or end the program that has it"
-                ) from error
+    def _bind(self) -> socket.socket:
+        """The listening socket. Raises `StartError` when another program has the port."""
+        try:
+            return listen(*parse_listen(self.config.listen))
+        except OSError as error:
+            raise StartError(
+                f"extensions.{self.context.id}.listen: cannot listen on {self.config.listen}: "
+                f"{error.strerror}; choose another address or end the program that has it"
+            ) from error
 
     def _in_use(self) -> bool:
         """Whether a store has the directory open."""
@@ -121,8 +123,12 @@ class EmbeddedStoreExtension(Extension[EmbeddedStoreConfig]):
         while not self._stopping.is_set():
             try:
                 self._wake.clear()
-                child = self._child = Child(self.config, self._directory, say=self._say, wake=self._wake)
-            except OSError as error:
+                listener = self._listener or self._bind_patiently()
+                self._listener = None
+                child = self._child = Child(
+                    self.config, self._directory, listener, say=self._say, wake=self._wake
+                )
+            except (OSError, StartError) as error:
                 reason = f"the store cannot be started: {error}"
             else:
                 reason = self._watch(child)
@@ -138,6 +144,15 @@ class EmbeddedStoreExtension(Extension[EmbeddedStoreConfig]):
             self.context.logger.warning("the store has ended (%s); next start in %.1f s", reason, wait)
             self._stopping.wait(wait)
         self.context.report(Health.STOPPED, "the store is stopped")
+
+    def _bind_patiently(self) -> socket.socket:
+        until = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                return self._bind()
+            except StartError:
+                if time.monotonic() > until or not self._in_use() or self._wake.wait(0.1):
+                    raise
 
     def _waits(self) -> Iterator[float]:
         restart = self.config.restart

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from otel_fim.store.address import address_text
+from otel_fim.store.address import address_text, listen
 from otel_fim.store.directory import DirectoryLock, prepare, write_address
 from otel_fim.store.engine import Engine, EngineMissingError
 from otel_fim.store.errors import StoreError
@@ -39,7 +39,8 @@ class ServeError(Exception):
 
 @dataclass(slots=True, frozen=True)
 class Options:
-    """How to serve. `memory` in bytes, `lock_timeout` in seconds."""
+    """How to serve. `memory` in bytes, `lock_timeout` in seconds; `listener` is the descriptor of a socket that
+    listens already, and takes the place of `host` and `port`."""
 
     directory: str
     host: str
@@ -50,27 +51,21 @@ class Options:
     threads: int = 2
     lock_timeout: float = 0.0
     sandbox: bool = True
+    listener: int | None = None
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `ServeError`."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named: asyncio switches Nagle's algorithm off only for such sockets.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+def _listener(options: Options) -> socket.socket:
+    if options.listener is not None:
+        inherited = socket.socket(fileno=options.listener)
+        inherited.setblocking(False)
+        return inherited
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind((host, port))
-        listener.listen(256)
+        return listen(options.host, options.port)
     except OSError as error:
-        listener.close()
         raise ServeError(
-            f"cannot listen on {address_text(host, port)}: {error.strerror}. "
+            f"cannot listen on {address_text(options.host, options.port)}: {error.strerror}. "
             "Another program may have the port: choose another with --listen"
         ) from error
-    listener.setblocking(False)
-    return listener
 
 
 def serve(options: Options) -> None:
@@ -85,7 +80,7 @@ def serve(options: Options) -> None:
         raise ServeError(f"--data {options.directory}: {error.strerror}") from error
     with contextlib.ExitStack() as stack:
         stack.callback(lock.release)
-        listener = listen(options.host, options.port)
+        listener = _listener(options)
         stack.callback(listener.close)
         try:
             passwords = {user: ensure_password(directory, user) for user in USERS}
