@@ -117,6 +117,10 @@ class Baseline:
                 connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
             else:
                 connection.execute("SELECT count(*) FROM root").fetchone()
+                # Damage is found now, when a new baseline can still be taken, rather than in the middle of a scan.
+                found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if found != "ok":
+                    raise sqlite3.DatabaseError(found)
         except BaseException:
             connection.close()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from functools import partial
 from typing import Final
@@ -40,14 +41,19 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
         scope = self._scope()
         try:
             baseline = Baseline(context.state_directory / "baseline.db")
+            formerly = take_over(baseline, scope)
         except (BaselineError, OSError) as error:
             raise StartError(str(error)) from error
+        except sqlite3.Error as error:
+            raise StartError(
+                f"{context.state_directory / 'baseline.db'}: {error}; check free space"
+            ) from error
         engine = Engine(
             self.config,
             context,
             scope,
             baseline,
-            formerly=take_over(baseline, scope),
+            formerly=formerly,
             on_ready=partial(self._ready, baseline),
         )
         self._engine = engine

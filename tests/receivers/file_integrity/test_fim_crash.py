@@ -216,6 +216,20 @@ def test_a_damaged_baseline_is_set_aside(host: Any) -> None:
     baseline.close()
 
 
+def test_a_baseline_that_is_damaged_inside_is_set_aside(host: Any) -> None:
+    for number in range(500):
+        (host.tree / f"file-{number}").write_text("x")
+    host.start()
+    host.stop()
+    path = host.state / "baseline.db"
+    content = bytearray(path.read_bytes())
+    content[4096 * 3 : 4096 * 5] = b"\xff" * 8192
+    path.write_bytes(content)
+    baseline = Baseline(path)
+    assert baseline.set_aside is not None
+    baseline.close()
+
+
 def test_a_root_taken_out_of_the_configuration_is_forgotten(host: Any) -> None:
     (host.tree / "d").mkdir()
     (host.tree / "d/f").write_text("f")

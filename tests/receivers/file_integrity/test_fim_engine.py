@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -433,3 +434,68 @@ def test_special_files_are_told_and_never_opened(host: Any, make: str) -> None:
     told = host.only(events.FILE_CREATED, "s").attributes
     assert told[names.FILE_TYPE] == {"device": "char_device"}.get(make, make)
     assert names.FILE_HASH_SHA256 not in told
+
+
+def test_a_path_longer_than_the_kernel_takes(host: Any) -> None:
+    def inside() -> int:
+        fd = os.open(host.tree, os.O_RDONLY)
+        for _ in range(30):
+            following = os.open(name, os.O_RDONLY, dir_fd=fd)
+            os.close(fd)
+            fd = following
+        return fd
+
+    name = b"d" * 200
+    fd = os.open(host.tree, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir(name, dir_fd=fd)
+        following = os.open(name, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = following
+    deep = b"/".join([name] * 30 + [b"f"])
+    with os.fdopen(os.open("f", os.O_WRONLY | os.O_CREAT, dir_fd=fd), "w") as file:
+        file.write("one")
+    os.close(fd)
+    try:
+        host.start()
+        fd = inside()
+        with os.fdopen(os.open("f", os.O_WRONLY, dir_fd=fd), "w") as file:
+            file.write("two")
+        os.close(fd)
+        host.hint(deep, Change.CONTENT)
+        host.wait(lambda: len(host.told()) >= 1)
+        (record,) = host.pipeline.files()
+        assert record.event_name == events.FILE_MODIFIED
+        assert record.attributes[names.FILE_PATH] == os.fsdecode(host.path(deep))
+        assert record.attributes[names.FILE_HASH_SHA256] == hashlib.sha256(b"two").hexdigest()
+        host.restart()
+        assert host.told() == []
+        fd = inside()
+        os.unlink("f", dir_fd=fd)
+        os.close(fd)
+        host.restart()
+        assert [event for event, _ in host.told()] == ["deleted"]
+        host.stop()
+    finally:
+        subprocess.run(["rm", "-rf", str(host.tree)], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("one_file_system", [True, False])
+def test_another_file_system_below(host: Any, one_file_system: bool) -> None:
+    (host.tree / "mount").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(host.tree / "mount")], check=True)
+    try:
+        (host.tree / "mount/a").write_text("a")
+        host.start(one_file_system=one_file_system)
+        (host.tree / "mount/a").write_text("b")
+        host.hint("mount/a", Change.CONTENT)
+        (host.tree / "b").write_text("b")
+        host.hint("b", CREATED)
+        host.wait(lambda: ("created", "b") in host.told())
+        host.wait()
+        assert (("modified", "mount/a") in host.told()) is not one_file_system
+        host.stop()
+    finally:
+        subprocess.run(["umount", str(host.tree / "mount")], check=True)
