@@ -85,10 +85,12 @@ class ActorResolver:
         self._parents: BoundedCache[tuple[int, int], tuple[int, str | None]] = BoundedCache(_CACHE_SIZE)
         self._window = reuse_window()
         self._batch = 0
+        self._gone_in_batch: dict[int, Actor] = {}
         self._queue_empty_at = time.monotonic_ns()
 
     def begin(self, queue_empty_at: int) -> None:
         self._batch += 1
+        self._gone_in_batch.clear()
         self._queue_empty_at = queue_empty_at
 
     def resolve(self, pid: int, pidfd: int | None) -> Actor | None:
@@ -102,7 +104,10 @@ class ActorResolver:
         if pidfd is None or pidfd < NO_PROCESS:
             return self._resolve_by_pid(pid)
         if pidfd == NO_PROCESS:
-            return self._gone(pid)
+            actor = self._gone_in_batch.get(pid)
+            if actor is None:
+                actor = self._gone_in_batch[pid] = self._gone(pid)
+            return actor
         return self._resolve_by_pidfd(pid, pidfd)
 
     def _resolve_by_pidfd(self, pid: int, pidfd: int) -> Actor:
@@ -171,13 +176,16 @@ class ActorResolver:
     def _gone(self, pid: int) -> Actor:
         """A process that has been waited for already: what is proven about it."""
         known = self._by_pid.get(pid)
+        if known is not None and os.path.exists(f"/proc/{pid}"):
+            # Whoever has the pid now is not the one that is gone.
+            known = None
         if known is not None and self._had_no_time_to_come_round(known):
             return self._past(known)
         since = self._queue_empty_at if known is None else min(known.seen_alive_at, self._queue_empty_at)
         record = self._exits.find(pid, since) if self._exits is not None else None
         if record is None:
             return Actor(pid, exited=True)
-        if known is not None and not os.path.exists(f"/proc/{pid}"):
+        if known is not None:
             # It was alive after `since`, is not any more, and only one has ended: that one.
             return self._past(known)
         return self._add_parent_of_record(_completed(Actor(pid, exited=True), record))
