@@ -173,9 +173,27 @@ def in_baseline(host: Any, tree: bytes) -> dict[bytes, tuple[str, str]]:
     return found
 
 
+class Lossy:
+    """A sink that loses every other batch and says so, as a full kernel queue does."""
+
+    def __init__(self, sink: Any) -> None:
+        self.sink = sink
+        self.count = 0
+
+    def hints(self, hints: Any) -> None:
+        self.count += 1
+        if self.count % 2:
+            self.sink.lost("queue_overflow", None, "lost on purpose")
+        else:
+            self.sink.hints(hints)
+
+    def lost(self, reason: str, scope: bytes | None, detail: str) -> None:
+        self.sink.lost(reason, scope, detail)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("backend", ["inotify", pytest.param("fanotify", marks=pytest.mark.root)])
+@pytest.mark.parametrize("backend", ["inotify", "lossy", pytest.param("fanotify", marks=pytest.mark.root)])
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -200,9 +218,11 @@ def test_what_is_told_is_what_is_there(
         stack.callback(host.stop, 5.0)
 
         def watch(engine: Any, scope: Any) -> None:
-            config = FileIntegrityConfig(paths=[str(host.tree)], backend=backend)
+            kind = "inotify" if backend == "lossy" else backend
+            config = FileIntegrityConfig.model_validate({"paths": [str(host.tree)], "backend": kind})
             ((one, roots),) = choose_backend(config, [tree], frozenset, host.context().logger)
-            one.start(roots, scope, engine.sink(one.name))
+            sink = engine.sink(one.name)
+            one.start(roots, scope, Lossy(sink) if backend == "lossy" else sink)
             stack.callback(one.stop, 5.0)
 
         def finish() -> None:
