@@ -1,7 +1,8 @@
 """Marks on whole file systems: every event of the file system arrives, and paths are found from file handles.
 
 Nothing is walked and nothing has to be marked later, so a new directory leaves no gap. In exchange each event of
-someone else's has to be looked at: a directory that is not watched is remembered as such, and costs one look-up.
+someone else's has to be looked at: a directory that is not watched is remembered as such, and costs one look-up;
+when many come, the kernel is told to keep its writes to itself (Linux 6.0).
 
 A directory that is removed before its first event is read cannot be found any more; its own removal is reported by
 the directory above, with everything below it to be compared.
@@ -36,6 +37,10 @@ _FSID_SIZE: Final = 8
 _TELL_AGAIN_SECONDS: Final = 1.0
 _TRIES: Final = 10
 _GONE: Final = frozenset((errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
+_HOT_EVENTS: Final = 2_000
+"""So many events of a directory that is not watched make it one to be ignored by the kernel."""
+_COUNTED_DIRECTORIES: Final = 4_096
+_LARGEST_IGNORED: Final = 1_024
 _FOREIGN: Final = Directory(None, b"/", None)
 """Stands in the cache for every directory that is not watched."""
 
@@ -44,11 +49,17 @@ class HandlePaths:
     """Finds the paths of directories from their keys. `get` has the form of `dict.get`, for the translator."""
 
     def __init__(
-        self, scope: Filter, ways: dict[bytes, set[bytes]], failed: Callable[[bytes, OSError], None]
+        self,
+        scope: Filter,
+        ways: dict[bytes, set[bytes]],
+        failed: Callable[[bytes, OSError], None],
+        hot: Callable[[bytes], None],
     ) -> None:
         self._scope = scope
         self._ways = ways
         self._failed = failed
+        self._hot = hot
+        self._counts: dict[bytes, int] = {}
         self._cache: BoundedCache[Hashable, Directory] = BoundedCache(_CACHE_SIZE)
         self.mount_points: dict[bytes, list[bytes]] = {}
 
@@ -62,7 +73,14 @@ class HandlePaths:
             if not key:
                 return None
             found = self._find(key)
-        return None if found is _FOREIGN else found
+        if found is not _FOREIGN:
+            return found
+        count = self._counts[key] = self._counts.get(key, 0) + 1
+        if count == _HOT_EVENTS:
+            self._hot(key)
+        elif len(self._counts) > _COUNTED_DIRECTORIES:
+            self._counts.clear()
+        return None
 
     def _find(self, key: bytes) -> Directory:
         first: Directory | None = None
@@ -209,7 +227,9 @@ class FilesystemCoverage:
         self._mask = group.entry_events() | api.FAN_MODIFY | api.FAN_ATTRIB | api.FAN_CLOSE_WRITE
         self._marked: dict[bytes, bytes] = {}
         self._told_at = 0.0
-        self.places = HandlePaths(scope, self._ways, self._not_found)
+        self._ignored = 0
+        self._can_ignore = True
+        self.places = HandlePaths(scope, self._ways, self._not_found, self._ignore)
 
     def begin(self) -> None:
         self._mark_mounts(strict=True)
@@ -224,6 +244,7 @@ class FilesystemCoverage:
         path = parent.prefix + name
         if deep and self.places.watches(path):
             self.places.forget_foreign()
+            self._ignore_nothing()
             self._announce(path)
         if isinstance(key, bytes):
             self.places.put(path, key)
@@ -263,6 +284,7 @@ class FilesystemCoverage:
             self._announce(path)
 
     def rebuild(self) -> None:
+        self._ignore_nothing()
         self.places.clear()
 
     def _not_found(self, point: bytes, error: OSError) -> None:
@@ -325,6 +347,40 @@ class FilesystemCoverage:
         finally:
             os.close(descriptor)
         return fsid
+
+    def _ignore(self, key: bytes) -> None:
+        """Has the kernel leave out the writes in one directory, but not what appears there or moves away."""
+        if not self._can_ignore:
+            return
+        if self._ignored >= _LARGEST_IGNORED:
+            self._ignore_nothing()
+        mask = api.FAN_MODIFY | api.FAN_ATTRIB | api.FAN_CLOSE_WRITE | api.FAN_EVENT_ON_CHILD
+        flags = (
+            api.FAN_MARK_ADD | api.FAN_MARK_IGNORE | api.FAN_MARK_IGNORED_SURV_MODIFY | api.FAN_MARK_EVICTABLE
+        )
+        for point in self.places.mount_points.get(key[:_FSID_SIZE], ()):
+            try:
+                mount = kernel.open_directory(point)
+                try:
+                    descriptor = _open_by_handle(mount, key[_FSID_SIZE:])
+                finally:
+                    os.close(mount)
+                try:
+                    self._group.mark(flags | api.FAN_MARK_ONLYDIR, mask, descriptor, b".")
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                # Before Linux 6.0 there is no such mark.
+                self._can_ignore = error.errno != errno.EINVAL
+                continue
+            self._ignored += 1
+            return
+
+    def _ignore_nothing(self) -> None:
+        if self._ignored:
+            # File system marks stay: only those on single directories are taken away.
+            self._group.flush_directories()
+            self._ignored = 0
 
     def _unmark(self, device: bytes, mounts: list[Mount]) -> None:
         """A file system that is still mounted elsewhere would go on sending its events."""

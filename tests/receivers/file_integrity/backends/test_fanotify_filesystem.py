@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,4 +89,29 @@ def test_many_directories_make_it_change_over(watching: Any, shell: Any, place: 
     watching.settle(place / "root/a/b")
     watching.settle(place / "root/d40")
     assert "file systems" in backend.describe()
+    assert not sink.gaps
+
+
+def test_busy_foreign_directories_are_left_to_the_kernel(
+    watching: Any, run: Any, shell: Any, place: Path
+) -> None:
+    backend = FanotifyBackend(marks="filesystem")
+    sink = watching.start(backend, place / "root")
+    script = f"""
+import time
+with open({str(place / "foreign/log")!r}, "ab", 0) as file:
+    for _ in range(100):
+        for _ in range(200):
+            file.write(b"x")
+        time.sleep(0.001)
+"""
+    while not backend._coverage._ignored:
+        run(sys.executable, "-c", script)
+    # New directories in it are seen all the same, and everything once it is moved to where it is watched.
+    shell("mv foreign root/mine; echo y >> root/mine/log", place)
+    sink.wait_for(place / "root/mine", Change.MOVED_TO)
+    watching.settle(place / "root/mine")
+    sink.clear()
+    shell("echo z >> root/mine/log; chmod 600 root/mine/log", place)
+    sink.wait_for(place / "root/mine/log", Change.CONTENT | Change.ATTRIBUTES)
     assert not sink.gaps
