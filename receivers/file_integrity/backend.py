@@ -96,6 +96,11 @@ class Backend(ABC):
     @abstractmethod
     def stop(self, timeout: float) -> None: ...
 
+    def watch_links(self, path: bytes) -> None:  # noqa: B027 - not every backend can
+        """Says that the regular file at `path` has several hard links: from now on a change made through another
+        name, watched or not, is reported for `path` too. Returns at once, may be called from any thread and again
+        for the same path; a backend that cannot do it does nothing."""
+
     def describe(self) -> str:
         """One sentence for the log: what is used and what it cannot see."""
         return self.name
