@@ -20,9 +20,16 @@ from otel_fim.receivers.file_integrity.backends.fanotify_api import ALL_FEATURES
 from otel_fim.receivers.file_integrity.backends.fanotify_filesystem import FilesystemCoverage
 from otel_fim.receivers.file_integrity.backends.fanotify_marks import DirectoryMarks
 from otel_fim.receivers.file_integrity.backends.fanotify_translate import Cover, Places, Translator
-from otel_fim.receivers.file_integrity.backends.hints import DIRECTORY, SUBTREE, HintBatch
+from otel_fim.receivers.file_integrity.backends.hints import (
+    ATTRIBUTES,
+    CONTENT,
+    DIRECTORY,
+    SUBTREE,
+    HintBatch,
+)
+from otel_fim.receivers.file_integrity.backends.links import LinkedFiles
 from otel_fim.receivers.file_integrity.backends.loop import Loop
-from otel_fim.receivers.file_integrity.backends.mounts import MountWatch
+from otel_fim.receivers.file_integrity.backends.mounts import MountWatch, mounted_files
 from otel_fim.receivers.file_integrity.exits import DRAIN_SECONDS, ExitAccounting
 
 _LARGEST_READ: Final = 64 * 1024
@@ -132,13 +139,17 @@ class FanotifyBackend(Backend):
         self._actors = ActorResolver(self._exits)
         self._group = open_group(self._features, unlimited_queue=self._unlimited_queue)
         self._mounts = MountWatch()
+        self._loop = Loop(self.name, self._idle, sink.lost, self._logger)
+        self._file_marks = DirectoryMarks(self._group)
+        self._links = LinkedFiles(self._file_marks.watch_file, self._loop.wake)
         try:
             if self._mode != "filesystem" or not self._mark_file_systems():
                 self._mark_directories()
-            self._loop = Loop(self.name, self._idle, sink.lost, self._logger)
         except BaseException:
-            self._close()
+            self.stop(0)
             raise
+        for point in mounted_files(self._mounts.mounts, scope):
+            self._links.request(point)
         self._loop.add(self._group.descriptor, select.POLLIN, self._read)
         self._loop.add(self._mounts.descriptor, select.POLLPRI | select.POLLERR, self._remounted)
         self._loop.start()
@@ -153,6 +164,10 @@ class FanotifyBackend(Backend):
         self._mounts.close()
         if self._exits is not None:
             self._exits.close()
+
+    def watch_links(self, path: bytes) -> None:
+        if self._loop is not None:
+            self._links.request(path)
 
     def describe(self) -> str:
         what = "a mark on each directory" if self._marks is not None else "marks on whole file systems"
@@ -206,6 +221,7 @@ class FanotifyBackend(Backend):
             self._batch,
             self._sink.lost,
             lambda: self._ignored_pids() | {own},
+            self._links,
         )
 
     def _too_many_directories(self) -> None:
@@ -222,6 +238,7 @@ class FanotifyBackend(Backend):
 
     def _idle(self) -> float | None:
         more = self._coverage.step(_STEP_SECONDS)
+        more |= self._links.step()
         if self._mode == "auto" and self._tree_size is not None and self._tree_size() > self._directory_limit:
             self._too_many_directories()
         self._batch.flush()
@@ -258,7 +275,11 @@ class FanotifyBackend(Backend):
 
     def _remounted(self) -> None:
         changes = self._mounts.changes()
+        for point in mounted_files(changes, self._scope):
+            self._batch.add(point, CONTENT | ATTRIBUTES)
+            self._links.request(point)
         if changes:
+            self._file_marks.mounts_changed()
             if self._marks is not None:
                 self._marks.mounts_changed()
             for point in dict.fromkeys(mount.point for mount in changes):

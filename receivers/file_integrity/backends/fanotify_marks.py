@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Hashable, Sequence
 from typing import Final
 
@@ -22,7 +23,6 @@ from otel_fim.receivers.file_integrity.backends.fanotify_api import (
 from otel_fim.receivers.file_integrity.backends.kernel import (
     BTRFS_MAGIC,
     DIRECTORY_FLAGS,
-    PATH_FLAGS,
     HandleReader,
     file_system,
     open_by_handle,
@@ -58,11 +58,23 @@ class DirectoryMarks:
             self._group.mark(flags, mask, directory, name or b".")
         return fsid + handle
 
+    def watch_file(self, directory: int, name: bytes) -> Hashable:
+        """Watches one file, whichever of its names is used. Raises `OSError`."""
+        handle, mount_id = self._handles.read(directory, name)
+        fsid = self._file_systems.get(mount_id)
+        if fsid is None:
+            fsid = self._look_up(mount_id, directory, name)
+        mask = FAN_MODIFY | FAN_ATTRIB | FAN_CLOSE_WRITE
+        self._group.mark(FAN_MARK_ADD | FAN_MARK_DONT_FOLLOW, mask, directory, name)
+        return fsid + handle
+
     def _look_up(self, mount_id: int, directory: int, name: bytes) -> bytes:
-        descriptor = os.open(name or b".", PATH_FLAGS, dir_fd=directory)
+        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name or b".", flags, dir_fd=directory)
         try:
             kind, fsid = file_system(descriptor)
-            self._places[fsid] = os.readlink(f"/proc/self/fd/{descriptor}".encode())
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                self._places[fsid] = os.readlink(f"/proc/self/fd/{descriptor}".encode())
         finally:
             os.close(descriptor)
         if kind != BTRFS_MAGIC:

@@ -22,6 +22,7 @@ from otel_fim.receivers.file_integrity.backends.hints import (
     SUBTREE,
     HintBatch,
 )
+from otel_fim.receivers.file_integrity.backends.links import LinkedFiles
 
 _BITS: Final = (
     (api.FAN_CREATE, CREATED),
@@ -32,6 +33,7 @@ _BITS: Final = (
     (api.FAN_MOVED_TO, MOVED_TO),
     (api.FAN_ONDIR, DIRECTORY),
 )
+_CONTENT: Final = api.FAN_MODIFY | api.FAN_CLOSE_WRITE | api.FAN_ATTRIB
 _ENTRY: Final = api.FAN_CREATE | api.FAN_DELETE | api.FAN_MOVED_FROM | api.FAN_MOVED_TO | api.FAN_RENAME
 
 
@@ -77,6 +79,7 @@ class Translator:
         batch: HintBatch,
         lost: Lost,
         ignored_pids: Callable[[], frozenset[int]],
+        links: LinkedFiles,
     ) -> None:
         self._find = places.get
         self._coverage = coverage
@@ -86,19 +89,23 @@ class Translator:
         self._batch = batch
         self._lost = lost
         self._ignored_pids = ignored_pids
+        self._links = links
         self._bits: dict[int, int] = {}
 
     def handle(self, events: Iterable[Event]) -> None:
         find, wants, batch, resolve = self._find, self._wants, self._batch, self._actors.resolve
         ignored = self._ignored_pids()
+        linked = self._links.by_key
         for event in events:
             mask = event.mask
             directory = find(event.directory)
+            muted = event.pid in ignored
+            if event.file in linked and not mask & api.FAN_ONDIR:
+                self._linked(event, directory, muted)
             if directory is None and (not event.new_directory or find(event.new_directory) is None):
                 if mask & api.FAN_Q_OVERFLOW:
                     self._overflow()
                 continue
-            muted = event.pid in ignored
             if mask & (api.FAN_ONDIR | api.FAN_RENAME):
                 self._directory_or_rename(event, directory, muted)
             elif not muted:
@@ -108,6 +115,20 @@ class Translator:
                     if wants(path, directory=False):
                         batch.add(path, bits, resolve(event.pid, event.pidfd))
                     directory = directory.twin
+
+    def _linked(self, event: Event, directory: Directory | None, muted: bool) -> None:
+        """A file with several names was changed through one of them: that is a change of the others."""
+        paths = [each.prefix + event.name for each in twins(directory)]
+        if event.mask & _CONTENT and not muted:
+            bits = self._bits_of(event.mask & _CONTENT)
+            for path in self._links.others(event.file, paths):
+                if self._wants(path, directory=False):
+                    self._batch.add(path, bits, self._actors.resolve(event.pid, event.pidfd))
+        if event.mask & (api.FAN_DELETE | api.FAN_RENAME | api.FAN_MOVED_FROM):
+            for path in paths:
+                self._links.forget(path)
+            for each in twins(self._find(event.new_directory) if event.new_directory else None):
+                self._links.keep(each.prefix + event.new_name, event.file)
 
     def _bits_of(self, mask: int) -> int:
         bits = 0

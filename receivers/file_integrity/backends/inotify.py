@@ -28,8 +28,9 @@ from otel_fim.receivers.file_integrity.backends.hints import (
 )
 from otel_fim.receivers.file_integrity.backends.inotify_watches import EventReader, Watches
 from otel_fim.receivers.file_integrity.backends.kernel import check, libc
+from otel_fim.receivers.file_integrity.backends.links import LinkedFiles
 from otel_fim.receivers.file_integrity.backends.loop import Loop
-from otel_fim.receivers.file_integrity.backends.mounts import MountWatch
+from otel_fim.receivers.file_integrity.backends.mounts import MountWatch, mounted_files
 
 _STEP_SECONDS: Final = 0.005
 _OTHER_END_SECONDS: Final = 0.05
@@ -95,6 +96,7 @@ class InotifyBackend(Backend):
         self._scope = scope
         self._batch = HintBatch(sink)
         self._watches = Watches(self._reader)
+        self._links = LinkedFiles(self._watches.watch_file, loop.wake)
         self._coverage = Coverage(
             roots,
             scope,
@@ -108,6 +110,8 @@ class InotifyBackend(Backend):
         self._coverage.begin()
         self._reader.start()
         self._loop = loop
+        for point in mounted_files(self._mounts.mounts, scope):
+            self._links.request(point)
         loop.add(self._mounts.descriptor, select.POLLPRI | select.POLLERR, self._remounted)
         loop.start()
 
@@ -120,6 +124,10 @@ class InotifyBackend(Backend):
         if not self._reader.is_alive() and self._loop.stop(timeout):
             self._loop = None
             self._mounts.close()
+
+    def watch_links(self, path: bytes) -> None:
+        if self._loop is not None:
+            self._links.request(path)
 
     def describe(self) -> str:
         return "inotify, a watch on each directory: cannot see who did it; writes through mmap are left to the rescan"
@@ -134,6 +142,7 @@ class InotifyBackend(Backend):
             self._handle(event)
         self._give_up_departures()
         more = self._coverage.step(_STEP_SECONDS)
+        more |= self._links.step()
         self._batch.flush()
         if more:
             return 0
@@ -142,7 +151,11 @@ class InotifyBackend(Backend):
         return min(pauses + ([] if retry is None else [retry]), default=None)
 
     def _remounted(self) -> None:
-        for point in dict.fromkeys(mount.point for mount in self._mounts.changes()):
+        changes = self._mounts.changes()
+        for point in mounted_files(changes, self._scope):
+            self._batch.add(point, CONTENT | ATTRIBUTES)
+            self._links.request(point)
+        for point in dict.fromkeys(mount.point for mount in changes):
             self._coverage.resync(point)
 
     def _overflow(self, detail: str) -> None:
@@ -157,7 +170,11 @@ class InotifyBackend(Backend):
             return
         if mask & In.IN_IGNORED:
             self._watches.removed(event.wd)
+            self._links.forget_key(event.wd)
             return
+        for path in self._links.others(event.wd, ()):
+            if self._scope.wants(path, directory=False):
+                self._batch.add(path, self._bits_of(mask))
         for directory in list(twins(self._coverage.tree.by_key.get(event.wd))):
             if event.name:
                 self._entry(event, directory)

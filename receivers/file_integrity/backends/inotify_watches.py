@@ -42,6 +42,15 @@ _FLAGS: Final = (
 )
 
 
+_FILE: Final = (
+    InotifyConstants.IN_MODIFY
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_ATTRIB
+    | InotifyConstants.IN_DONT_FOLLOW
+    | InotifyConstants.IN_MASK_ADD
+)
+
+
 class EventReader(InotifyFD):
     """watchdog's reading thread, which hands over whole batches instead of calling back for every event.
 
@@ -108,11 +117,13 @@ class Watches:
         if depth is Depth.NAME:
             # The directory above tells of it by name.
             return None
-        mask = Mask((_CONTENT if depth is Depth.CONTENT else _ENTRIES) | _FLAGS)
+        return self._add(directory, name, (_CONTENT if depth is Depth.CONTENT else _ENTRIES) | _FLAGS)
+
+    def _add(self, directory: int, name: bytes, mask: int) -> WatchDescriptor:
         # Through the open directory, so that neither links nor the length of the path matter.
         path = b"/proc/self/fd/%d/%s" % (directory, name or b".")
         callback_id = CallbackId(next(self._ids))
-        descriptor = self._reader.add_callback(path, mask, self._callback, callback_id)
+        descriptor = self._reader.add_callback(path, Mask(mask), self._callback, callback_id)
         if descriptor < 0:
             # watchdog passes over EACCES and keeps a watch with the number -1.
             self._reader.remove_callbacks([(descriptor, callback_id)])
@@ -122,6 +133,10 @@ class Watches:
         else:
             self._callbacks[descriptor] = callback_id
         return descriptor
+
+    def watch_file(self, directory: int, name: bytes) -> Hashable:
+        """Watches one file, whichever of its names is used. Raises `OSError`."""
+        return self._add(directory, name, _FILE)
 
     def unwatch(self, keys: Sequence[Hashable]) -> None:
         self._reader.remove_callbacks(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+
+from otel_fim.receivers.file_integrity.backend import Filter
 
 MOUNTINFO: Final = "/proc/self/mountinfo"
 
@@ -74,6 +77,20 @@ def mount_of(path: bytes, mounts: Iterable[Mount]) -> Mount | None:
 def contains(directory: bytes, path: bytes) -> bool:
     """Whether `path` is the directory or lies below it, compared by component."""
     return path == directory or directory == b"/" or path.startswith(directory + b"/")
+
+
+def mounted_files(mounts: Iterable[Mount], scope: Filter) -> list[bytes]:
+    """Wanted files that something is mounted on, as containers do with /etc/resolv.conf: they are written to through
+    the name that they have elsewhere."""
+    found = []
+    for point in dict.fromkeys(mount.point for mount in mounts):
+        if scope.wants(point, directory=False):
+            try:
+                if stat.S_ISREG(os.lstat(point).st_mode):
+                    found.append(point)
+            except OSError:
+                continue
+    return found
 
 
 class MountWatch:

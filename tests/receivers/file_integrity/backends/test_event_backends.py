@@ -190,3 +190,59 @@ assert libc.renameat2(-100, {os.fsencode(tree / "a")!r}, -100, {os.fsencode(tree
     sink.wait_for(tree / "c", Change.MOVED_TO)
     watching.settle(tree / "c/b")
     watching.settle(tree / "a")
+
+
+def test_a_write_through_a_hard_link_outside(
+    make: Any, watching: Any, shell: Any, until: Any, tree: Path
+) -> None:
+    backend = make()
+    sink = watching.start(backend, tree)
+    shell("ln a/b/file ../outside/other; ln a/b/file second", tree)
+    watching.settle(tree)
+    backend.watch_links(os.fsencode(tree / "a/b/file"))
+    backend.watch_links(os.fsencode(tree / "second"))
+    backend.watch_links(b"/missing/file")
+    until(lambda: not backend._links._requests)
+    watching.settle(tree)
+    sink.clear()
+    shell("echo y >> outside/other", tree.parent)
+    sink.wait_for(tree / "a/b/file", Change.CONTENT)
+    sink.wait_for(tree / "second", Change.CONTENT)
+    shell("mv a/b/file a/moved; rm second", tree)
+    sink.wait_for(tree / "second", Change.DELETED)
+    watching.settle(tree)
+    sink.clear()
+    shell("chmod 600 outside/other", tree.parent)
+    if isinstance(backend, FanotifyBackend):
+        sink.wait_for(tree / "a/moved", Change.ATTRIBUTES)
+        watching.settle(tree)
+        assert Change.ATTRIBUTES not in sink.changes(tree / "second")
+    assert not sink.gaps
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("needs_root")
+@pytest.mark.parametrize("mounted_first", [True, False])
+def test_a_file_that_is_mounted_on(
+    make: Any, watching: Any, shell: Any, run: Any, until: Any, tree: Path, mounted_first: bool
+) -> None:
+    point, source = tree / "a/b/file", tree.parent / "outside/source"
+    source.write_text("mounted")
+    backend = make()
+    if mounted_first:
+        run("mount", "--bind", source, point)
+    sink = watching.start(backend, tree)
+    try:
+        if not mounted_first:
+            run("mount", "--bind", source, point)
+            sink.wait_for(point, Change.CONTENT)
+            sink.clear()
+        until(lambda: bool(backend._links.by_key))
+        shell("echo y >> outside/source", tree.parent)
+        sink.wait_for(point, Change.CONTENT)
+    finally:
+        run("umount", point)
+    sink.clear()
+    shell("echo y >> a/b/file", tree)
+    sink.wait_for(point, Change.CONTENT)
+    assert not sink.gaps
