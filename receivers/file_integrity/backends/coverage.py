@@ -9,14 +9,13 @@ so a root that is removed, moved, mounted over or not there yet is noticed when 
 
 from __future__ import annotations
 
-import enum
 import errno
 import os
 import stat
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import Hashable, Iterable
+from typing import Final
 
 from otel_fim.receivers.file_integrity.backend import Actor, Filter
 from otel_fim.receivers.file_integrity.backends.directories import Directory, DirectoryTree
@@ -31,40 +30,9 @@ from otel_fim.receivers.file_integrity.backends.hints import (
 )
 from otel_fim.receivers.file_integrity.backends.kernel import DIRECTORY_FLAGS, PATH_FLAGS, open_directory
 from otel_fim.receivers.file_integrity.backends.mounts import contains
-
-REASON_BACKEND_LIMITED: Final = "backend_limited"
-REASON_IO_ERROR: Final = "io_error"
-REASON_PERMISSION: Final = "permission_denied"
-REASON_QUEUE_OVERFLOW: Final = "queue_overflow"
-REASON_WATCH_LIMIT: Final = "watch_limit"
+from otel_fim.receivers.file_integrity.backends.watcher import DENIED, Depth, Lost, Watcher, judge, next_names
 
 _GONE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE))
-_DENIED: Final = frozenset((errno.EACCES, errno.EPERM))
-_UNSUPPORTED: Final = frozenset((errno.ENODEV, errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.EOVERFLOW))
-
-Lost = Callable[[str, "bytes | None", str], None]
-
-
-class Depth(enum.Enum):
-    """How much of a directory is watched."""
-
-    NAME = enum.auto()
-    """Only that it exists and what its attributes are: nothing below it is wanted."""
-    ENTRIES = enum.auto()
-    """What is created, removed and renamed in it: it lies on the way to a root."""
-    CONTENT = enum.auto()
-    """That, and what happens to the files in it."""
-
-
-class Watcher(Protocol):
-    """How one directory is watched. `name` is b"" for the open directory itself; links are not followed."""
-
-    def watch(self, directory: int, name: bytes, depth: Depth) -> Hashable:
-        """Watches a directory and gives what its events will carry, None when it has none of its own. Doing it
-        again is harmless and never takes anything away. Raises `OSError`."""
-
-    def unwatch(self, keys: Sequence[Hashable]) -> None:
-        """Stops watching directories that have moved away. Never raises."""
 
 
 class _Walk:
@@ -309,7 +277,7 @@ class Coverage:
         try:
             key = self._watcher.watch(descriptor, name, depth)
         except OSError as error:
-            if depth is Depth.CONTENT or error.errno not in _DENIED:
+            if depth is Depth.CONTENT or error.errno not in DENIED:
                 raise
             # A directory on the way that cannot be watched does not hide the root below it, which is looked
             # for at every retry.
@@ -399,7 +367,7 @@ class Coverage:
         """One gap for each path; True when it may pass and will be tried again."""
         if error.errno in _GONE:
             return False
-        reason, remedy, again = _judge(error)
+        reason, remedy, again = judge(error)
         if error.errno == errno.ENOSPC:
             path = next((root for root in sorted(self._roots) if contains(root, path)), path)
         if again:
@@ -421,36 +389,6 @@ class Coverage:
                 for name in self._ways.get(path, ()):
                     if directory.prefix + name in self._roots and directory.child(name) is None:
                         self._batch.add(directory.prefix + name, CONTENT | ATTRIBUTES)
-
-
-def _judge(error: OSError) -> tuple[str, str, bool]:
-    """The gap's reason, a sentence, and whether it may pass."""
-    if error.errno in _DENIED:
-        return REASON_PERMISSION, "the directory cannot be watched by this user", False
-    if error.errno == errno.ENOSPC:
-        return (
-            REASON_WATCH_LIMIT,
-            "raise fs.inotify.max_user_watches; until then this is compared periodically",
-            True,
-        )
-    if error.errno in _UNSUPPORTED:
-        return (
-            REASON_BACKEND_LIMITED,
-            "this file system reports no changes; list the path in a receiver with backend: polling",
-            False,
-        )
-    return REASON_IO_ERROR, "the directory could not be watched; it is tried again", True
-
-
-def next_names(roots: Iterable[bytes]) -> dict[bytes, set[bytes]]:
-    """For every directory above a root the names that lead on: {b"/": {b"etc"}} for b"/etc"."""
-    ways: dict[bytes, set[bytes]] = {}
-    for root in roots:
-        path = root
-        while path != b"/":
-            path, name = os.path.split(path)
-            ways.setdefault(path, set()).add(name)
-    return ways
 
 
 def _is_below(directory: Directory | None, other: Directory) -> bool:

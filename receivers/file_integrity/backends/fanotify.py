@@ -15,7 +15,7 @@ from otel_fim.receivers.file_integrity import quick
 from otel_fim.receivers.file_integrity.actor import ActorResolver
 from otel_fim.receivers.file_integrity.backend import Backend, BackendUnavailableError, Filter, Sink
 from otel_fim.receivers.file_integrity.backends import fanotify_events, kernel
-from otel_fim.receivers.file_integrity.backends.coverage import REASON_IO_ERROR, Coverage, Depth
+from otel_fim.receivers.file_integrity.backends.coverage import Coverage
 from otel_fim.receivers.file_integrity.backends.fanotify_api import ALL_FEATURES, Features, Group
 from otel_fim.receivers.file_integrity.backends.fanotify_filesystem import FilesystemCoverage
 from otel_fim.receivers.file_integrity.backends.fanotify_marks import DirectoryMarks
@@ -30,6 +30,7 @@ from otel_fim.receivers.file_integrity.backends.hints import (
 from otel_fim.receivers.file_integrity.backends.links import LinkedFiles
 from otel_fim.receivers.file_integrity.backends.loop import Loop
 from otel_fim.receivers.file_integrity.backends.mounts import MountWatch, mounted_files
+from otel_fim.receivers.file_integrity.backends.watcher import REASON_IO_ERROR, Depth
 from otel_fim.receivers.file_integrity.exits import DRAIN_SECONDS, ExitAccounting
 
 _LARGEST_READ: Final = 64 * 1024

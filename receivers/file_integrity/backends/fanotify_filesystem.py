@@ -15,190 +15,29 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from typing import Final
 
 from otel_fim.receivers.file_integrity.backend import Actor, Filter
 from otel_fim.receivers.file_integrity.backends import fanotify_api as api
 from otel_fim.receivers.file_integrity.backends import kernel
-from otel_fim.receivers.file_integrity.backends.coverage import (
+from otel_fim.receivers.file_integrity.backends.directories import Directory
+from otel_fim.receivers.file_integrity.backends.handle_paths import (
+    FSID_SIZE,
+    HandlePaths,
+    open_directory_by_handle,
+)
+from otel_fim.receivers.file_integrity.backends.hints import CREATED, DELETED, DIRECTORY, SUBTREE, HintBatch
+from otel_fim.receivers.file_integrity.backends.mounts import Mount, contains, mount_of, read_mounts
+from otel_fim.receivers.file_integrity.backends.watcher import (
     REASON_BACKEND_LIMITED,
     REASON_IO_ERROR,
     Lost,
     next_names,
 )
-from otel_fim.receivers.file_integrity.backends.directories import Directory
-from otel_fim.receivers.file_integrity.backends.hints import CREATED, DELETED, DIRECTORY, SUBTREE, HintBatch
-from otel_fim.receivers.file_integrity.backends.mounts import Mount, contains, mount_of, read_mounts
-from otel_fim.receivers.file_integrity.cache import BoundedCache
 
-_CACHE_SIZE: Final = 32_768
-_FSID_SIZE: Final = 8
 _TELL_AGAIN_SECONDS: Final = 1.0
-_TRIES: Final = 10
-_GONE: Final = frozenset((errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
-_HOT_EVENTS: Final = 2_000
-"""So many events of a directory that is not watched make it one to be ignored by the kernel."""
-_COUNTED_DIRECTORIES: Final = 4_096
 _LARGEST_IGNORED: Final = 1_024
-_FOREIGN: Final = Directory(None, b"/", None)
-"""Stands in the cache for every directory that is not watched."""
-
-
-class HandlePaths:
-    """Finds the paths of directories from their keys. `get` has the form of `dict.get`, for the translator."""
-
-    def __init__(
-        self,
-        scope: Filter,
-        ways: dict[bytes, set[bytes]],
-        failed: Callable[[bytes, OSError], None],
-        hot: Callable[[bytes], None],
-    ) -> None:
-        self._scope = scope
-        self._ways = ways
-        self._failed = failed
-        self._hot = hot
-        self._counts: dict[bytes, int] = {}
-        self._cache: BoundedCache[Hashable, Directory] = BoundedCache(_CACHE_SIZE)
-        self.mount_points: dict[bytes, list[bytes]] = {}
-
-    def __len__(self) -> int:
-        return len(self._cache)
-
-    def get(self, key: bytes) -> Directory | None:
-        """The directory at each of its watched paths, chained by `twin`; None when it has none."""
-        found = self._cache.get(key)
-        if found is None:
-            if not key:
-                return None
-            found = self._find(key)
-        if found is not _FOREIGN:
-            return found
-        count = self._counts[key] = self._counts.get(key, 0) + 1
-        if count == _HOT_EVENTS:
-            self._hot(key)
-        elif len(self._counts) > _COUNTED_DIRECTORIES:
-            self._counts.clear()
-        return None
-
-    def _find(self, key: bytes) -> Directory:
-        first: Directory | None = None
-        for point in self.mount_points.get(key[:_FSID_SIZE], ()):
-            try:
-                path = path_of_handle(point, key[_FSID_SIZE:])
-            except OSError as error:
-                # Not remembered: the next event tries again.
-                self._failed(point, error)
-                return _FOREIGN
-            if path is not None and self.watches(path):
-                first = self._directory(path, key, first)
-        found = _FOREIGN if first is None else first
-        self._cache.put(key, found)
-        return found
-
-    def watches(self, path: bytes) -> bool:
-        """Whether events of a directory, or in it, may be of interest."""
-        return path in self._ways or self._scope.descends(path) or self._scope.wants(path, directory=True)
-
-    @staticmethod
-    def _directory(path: bytes, key: Hashable, twin: Directory | None) -> Directory:
-        directory = Directory(None, path, key)
-        directory.prefix = path if path == b"/" else path + b"/"
-        directory.twin = twin
-        return directory
-
-    def put(self, path: bytes, key: bytes) -> None:
-        """A directory whose path is known from its event."""
-        if len(self.mount_points.get(key[:_FSID_SIZE], ())) == 1:
-            self._cache.put(key, self._directory(path, key, None) if self.watches(path) else _FOREIGN)
-
-    def discard(self, key: bytes) -> None:
-        self._cache.discard(key)
-
-    def forget_below(self, path: bytes) -> None:
-        """The directory at `path` is not there any more."""
-        for key, directory in self._cache.items():
-            if directory is not _FOREIGN and any(contains(path, each.path) for each in _chain(directory)):
-                self._cache.discard(key)
-
-    def forget_foreign(self) -> None:
-        """A directory that was not watched has come into what is; nobody knows what lies below it."""
-        for key, directory in self._cache.items():
-            if directory is _FOREIGN:
-                self._cache.discard(key)
-
-    def clear(self) -> None:
-        self._cache.clear()
-
-
-def _chain(directory: Directory | None) -> Iterable[Directory]:
-    while directory is not None:
-        yield directory
-        directory = directory.twin
-
-
-def path_of_handle(mount_point: bytes, handle: bytes) -> bytes | None:
-    """The path under which a directory is seen through a mount; None when it is gone or not below the mount.
-
-    Raises `OSError` when that could not be found out.
-    """
-    descriptor = -1
-    try:
-        # The mount is opened each time: an open descriptor would keep it from being unmounted.
-        mount = kernel.open_directory(mount_point)
-        try:
-            descriptor = _open_by_handle(mount, handle)
-        finally:
-            os.close(mount)
-        status = os.fstat(descriptor)
-        if status.st_nlink == 0:
-            return None
-        path = _path_of(descriptor)
-        # What lies outside of a bind mount, or below another mount, is given a path that leads elsewhere.
-        check = kernel.open_directory(path, kernel.PATH_FLAGS)
-        try:
-            seen = os.fstat(check)
-        finally:
-            os.close(check)
-        return path if (seen.st_dev, seen.st_ino) == (status.st_dev, status.st_ino) else None
-    except OSError as error:
-        if error.errno in _GONE:
-            return None
-        raise
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
-def _open_by_handle(mount: int, handle: bytes) -> int:
-    for _ in range(_TRIES):
-        try:
-            return kernel.open_by_handle(mount, handle, os.O_PATH | os.O_DIRECTORY)
-        except OSError as error:
-            # Also what some file systems say of an inode number that is being given to a new file right now.
-            if error.errno != errno.ENOMEM:
-                raise
-    return kernel.open_by_handle(mount, handle, os.O_PATH | os.O_DIRECTORY)
-
-
-def _path_of(descriptor: int) -> bytes:
-    """The path of an open directory; part by part where it is longer than readlink(2) gives."""
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}".encode())
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-    parent = os.open(b"..", kernel.DIRECTORY_FLAGS, dir_fd=descriptor)
-    try:
-        inode = os.fstat(descriptor).st_ino
-        with os.scandir(parent) as entries:
-            name = next((os.fsencode(entry.name) for entry in entries if entry.inode() == inode), None)
-        if name is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return _path_of(parent) + b"/" + name
-    finally:
-        os.close(parent)
 
 
 class FilesystemCoverage:
@@ -358,11 +197,11 @@ class FilesystemCoverage:
         flags = (
             api.FAN_MARK_ADD | api.FAN_MARK_IGNORE | api.FAN_MARK_IGNORED_SURV_MODIFY | api.FAN_MARK_EVICTABLE
         )
-        for point in self.places.mount_points.get(key[:_FSID_SIZE], ()):
+        for point in self.places.mount_points.get(key[:FSID_SIZE], ()):
             try:
                 mount = kernel.open_directory(point)
                 try:
-                    descriptor = _open_by_handle(mount, key[_FSID_SIZE:])
+                    descriptor = open_directory_by_handle(mount, key[FSID_SIZE:])
                 finally:
                     os.close(mount)
                 try:

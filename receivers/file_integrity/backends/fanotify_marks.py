@@ -8,7 +8,6 @@ import stat
 from collections.abc import Hashable, Sequence
 from typing import Final
 
-from otel_fim.receivers.file_integrity.backends.coverage import Depth
 from otel_fim.receivers.file_integrity.backends.fanotify_api import (
     FAN_ATTRIB,
     FAN_CLOSE_WRITE,
@@ -28,6 +27,7 @@ from otel_fim.receivers.file_integrity.backends.kernel import (
     open_by_handle,
     open_directory,
 )
+from otel_fim.receivers.file_integrity.backends.watcher import Depth
 
 FSID_SIZE: Final = 8
 

@@ -8,7 +8,6 @@ from typing import Final, Protocol
 from otel_fim.receivers.file_integrity.actor import ActorResolver
 from otel_fim.receivers.file_integrity.backend import Actor, Filter
 from otel_fim.receivers.file_integrity.backends import fanotify_api as api
-from otel_fim.receivers.file_integrity.backends.coverage import REASON_QUEUE_OVERFLOW, Lost
 from otel_fim.receivers.file_integrity.backends.directories import Directory, twins
 from otel_fim.receivers.file_integrity.backends.fanotify_events import Event
 from otel_fim.receivers.file_integrity.backends.hints import (
@@ -23,6 +22,7 @@ from otel_fim.receivers.file_integrity.backends.hints import (
     HintBatch,
 )
 from otel_fim.receivers.file_integrity.backends.links import LinkedFiles
+from otel_fim.receivers.file_integrity.backends.watcher import REASON_QUEUE_OVERFLOW, Lost
 
 _BITS: Final = (
     (api.FAN_CREATE, CREATED),

@@ -13,7 +13,7 @@ from watchdog.observers.inotify_c import InotifyConstants as In
 from watchdog.observers.inotify_c import InotifyEvent
 
 from otel_fim.receivers.file_integrity.backend import Backend, BackendUnavailableError, Filter, Sink
-from otel_fim.receivers.file_integrity.backends.coverage import REASON_QUEUE_OVERFLOW, Coverage
+from otel_fim.receivers.file_integrity.backends.coverage import Coverage
 from otel_fim.receivers.file_integrity.backends.directories import Directory, twins
 from otel_fim.receivers.file_integrity.backends.hints import (
     ATTRIBUTES,
@@ -31,6 +31,7 @@ from otel_fim.receivers.file_integrity.backends.kernel import check, libc
 from otel_fim.receivers.file_integrity.backends.links import LinkedFiles
 from otel_fim.receivers.file_integrity.backends.loop import Loop
 from otel_fim.receivers.file_integrity.backends.mounts import MountWatch, mounted_files
+from otel_fim.receivers.file_integrity.backends.watcher import REASON_QUEUE_OVERFLOW
 
 _STEP_SECONDS: Final = 0.005
 _OTHER_END_SECONDS: Final = 0.05

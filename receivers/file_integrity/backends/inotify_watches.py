@@ -18,7 +18,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from otel_fim.receivers.file_integrity.backends.coverage import Depth
+from otel_fim.receivers.file_integrity.backends.watcher import Depth
 
 LARGEST_BACKLOG: Final = 262_144
 """Events that may wait in memory; beyond it they are dropped, which is told like an overflow of the kernel's queue."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from otel_fim.receivers.file_integrity.backends.coverage import REASON_IO_ERROR, Lost
+from otel_fim.receivers.file_integrity.backends.watcher import REASON_IO_ERROR, Lost
 
 _ERROR_PAUSE_SECONDS: Final = 1.0
 

@@ -1,0 +1,72 @@
+"""What watching a directory means: how much of it, what it needs of a backend, and what goes wrong with it."""
+
+from __future__ import annotations
+
+import enum
+import errno
+import os
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Final, Protocol
+
+REASON_BACKEND_LIMITED: Final = "backend_limited"
+REASON_IO_ERROR: Final = "io_error"
+REASON_PERMISSION: Final = "permission_denied"
+REASON_QUEUE_OVERFLOW: Final = "queue_overflow"
+REASON_WATCH_LIMIT: Final = "watch_limit"
+
+DENIED: Final = frozenset((errno.EACCES, errno.EPERM))
+_UNSUPPORTED: Final = frozenset((errno.ENODEV, errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.EOVERFLOW))
+
+Lost = Callable[[str, "bytes | None", str], None]
+
+
+class Depth(enum.Enum):
+    """How much of a directory is watched."""
+
+    NAME = enum.auto()
+    """Only that it exists and what its attributes are: nothing below it is wanted."""
+    ENTRIES = enum.auto()
+    """What is created, removed and renamed in it: it lies on the way to a root."""
+    CONTENT = enum.auto()
+    """That, and what happens to the files in it."""
+
+
+class Watcher(Protocol):
+    """How one directory is watched. `name` is b"" for the open directory itself; links are not followed."""
+
+    def watch(self, directory: int, name: bytes, depth: Depth) -> Hashable:
+        """Watches a directory and gives what its events will carry, None when it has none of its own. Doing it
+        again is harmless and never takes anything away. Raises `OSError`."""
+
+    def unwatch(self, keys: Sequence[Hashable]) -> None:
+        """Stops watching directories that have moved away. Never raises."""
+
+
+def judge(error: OSError) -> tuple[str, str, bool]:
+    """The gap's reason, a sentence, and whether it may pass."""
+    if error.errno in DENIED:
+        return REASON_PERMISSION, "the directory cannot be watched by this user", False
+    if error.errno == errno.ENOSPC:
+        return (
+            REASON_WATCH_LIMIT,
+            "raise fs.inotify.max_user_watches; until then this is compared periodically",
+            True,
+        )
+    if error.errno in _UNSUPPORTED:
+        return (
+            REASON_BACKEND_LIMITED,
+            "this file system reports no changes; list the path in a receiver with backend: polling",
+            False,
+        )
+    return REASON_IO_ERROR, "the directory could not be watched; it is tried again", True
+
+
+def next_names(roots: Iterable[bytes]) -> dict[bytes, set[bytes]]:
+    """For every directory above a root the names that lead on: {b"/": {b"etc"}} for b"/etc"."""
+    ways: dict[bytes, set[bytes]] = {}
+    for root in roots:
+        path = root
+        while path != b"/":
+            path, name = os.path.split(path)
+            ways.setdefault(path, set()).add(name)
+    return ways
