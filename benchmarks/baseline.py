@@ -143,6 +143,7 @@ def _child(database: Path, directory: bytes) -> None:
         differs=differing.extend,
         unreadable=lambda path, reason: print(f"not readable: {path!r} ({reason.label})", file=sys.stderr),
         readable=lambda path: None,
+        linked=lambda path: None,
         stopping=threading.Event(),
     )
     begin = time.perf_counter()

@@ -58,7 +58,8 @@ class Evaluator:
 
     `emit(records, moves)` hands records on and may wait. `walk(directory, like, deep)` has a directory compared with
     the baseline, and what lies below it if `deep`. `unreadable(directory, reason)` is told what cannot be looked at,
-    and `closed(directory)` says whether it was. `listing()` says whether a first baseline is still being taken.
+    and `closed(directory)` says whether it was. `linked(path)` is told of files with several hard links. `listing()`
+    says whether a first baseline is still being taken.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Evaluator:
         walk: Callable[[bytes, Pending, bool], None],
         unreadable: Callable[[bytes, Unhashed], None],
         closed: Callable[[bytes], bool],
+        linked: Callable[[bytes], None],
         listing: Callable[[], bool],
     ) -> None:
         self._view = view
@@ -88,6 +90,7 @@ class Evaluator:
         self._walk = walk
         self._unreadable = unreadable
         self._closed = closed
+        self._linked = linked
         self._listing = listing
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="file_integrity-hash")
         self._records: list[Record] = []
@@ -475,6 +478,8 @@ class Evaluator:
         )
 
     def _hold(self, path: bytes, state: FileState | None, *, new: bool) -> None:
+        if state is not None and state.nlink > 1 and is_regular(state):
+            self._linked(path)
         self._moves.append(self._view.hold(path, state, new=new))
 
     def _silent(self, path: bytes, state: FileState) -> None:

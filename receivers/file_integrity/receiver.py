@@ -33,7 +33,7 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
     def __init__(self, config: FileIntegrityConfig, context: ReceiverContext) -> None:
         super().__init__(config, context)
         self._engine: Engine | None = None
-        self._backends: list[Backend] = []
+        self._backends: list[tuple[Backend, list[bytes]]] = []
 
     def start(self) -> None:
         context = self.context
@@ -72,7 +72,7 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
 
     def stop(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        for backend in self._backends:
+        for backend, _ in self._backends:
             backend.stop(min(_BACKEND_STOP_SECONDS, max(0.1, deadline - time.monotonic())))
         if self._engine is not None:
             self._engine.stop(max(0.1, deadline - time.monotonic()))
@@ -98,23 +98,27 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
         return scope
 
     def _start_backends(self, engine: Engine, scope: Scope) -> None:
-        chosen = choose_backend(self.config, scope.roots, OwnProcesses(), self.context.logger)
-        for backend, roots in chosen:
-            self._backends.append(backend)
-            try:
+        try:
+            chosen = choose_backend(self.config, scope.roots, OwnProcesses(), self.context.logger)
+            for backend, roots in chosen:
+                self._backends.append((backend, roots))
                 backend.start(roots, scope, engine.sink(backend.name))
-            except BackendUnavailableError as error:
-                raise StartError(f"{self.context.id}.backend: {error}") from error
-            self.context.logger.info("watching %s with %s", _listed(roots), backend.describe())
-        if not any(backend.name == "fanotify" for backend, _ in chosen):
-            reason = (
+                self.context.logger.info("watching %s with %s", _listed(roots), backend.describe())
+        except BackendUnavailableError as error:
+            raise StartError(f"{self.context.id}.backend: {error}") from error
+        without = [(backend, roots) for backend, roots in chosen if backend.name != "fanotify"]
+        for backend, roots in without:
+            cause = (
                 "the agent does not run as root"
                 if os.geteuid() != 0
-                else f"the backend {chosen[0][0].name if chosen else 'none'} does not tell"
+                else f"the backend {backend.name} does not tell"
             )
-            detail = f"who makes a change cannot be seen: {reason}"
-            self.context.logger.warning("%s", detail)
-            engine.gaps.open("backend_limited", None, detail)
+            everywhere = len(without) == len(chosen)
+            where = "" if everywhere else f" below {_listed(roots)}"
+            self.context.logger.warning("who makes a change%s cannot be seen: %s", where, cause)
+            for root in [None] if everywhere else roots:
+                detail = "who makes a change" if root is None else f"who makes a change below {display(root)}"
+                engine.gaps.open("backend_limited", root, f"{detail} cannot be seen: {cause}")
 
     def _note_missing(self, engine: Engine, scope: Scope) -> None:
         """Paths that someone wrote down and that are not there; those of the profile need not be."""

@@ -64,7 +64,8 @@ class Scanner:
     """Walks directories with several threads.
 
     `differs(paths)` takes paths whose state is not the baseline's; it may wait. `unreadable(directory, reason)` is
-    told of each directory that cannot be listed and `readable(directory)` of each one that can. `formerly` is the
+    told of each directory that cannot be listed, `readable(directory)` of each one that can, and `linked(path)` of
+    each regular file with several hard links. `formerly` is the
     scope of the run before when the configuration has changed: what was not watched then is taken as given.
     """
 
@@ -78,6 +79,7 @@ class Scanner:
         differs: Callable[[Sequence[bytes]], None],
         unreadable: Callable[[bytes, Unhashed], None],
         readable: Callable[[bytes], None],
+        linked: Callable[[bytes], None],
         stopping: threading.Event,
         one_file_system: bool = False,
         formerly: Scope | None = None,
@@ -89,6 +91,7 @@ class Scanner:
         self._differs = differs
         self._unreadable = unreadable
         self._readable = readable
+        self._linked = linked
         self._stopping = stopping
         self._one_file_system = one_file_system
         self.formerly = formerly
@@ -216,6 +219,8 @@ class _Walk:
                         elif not scope.child_wanted(path, name):
                             continue
                         report.files += 1
+                        if found.st_nlink > 1 and kind == stat.S_IFREG:
+                            self._s._linked(path)
                         silent = first or (
                             listed == 1 and formerly is not None and not formerly.wants_entry(path)
                         )
