@@ -16,7 +16,7 @@ from otel_fim.receivers.file_integrity.config import FileIntegrityConfig
 from otel_fim.receivers.file_integrity.engine import Engine
 from otel_fim.receivers.file_integrity.metadata import Unhashed
 from otel_fim.receivers.file_integrity.own_processes import OwnProcesses
-from otel_fim.receivers.file_integrity.paths import display
+from otel_fim.receivers.file_integrity.paths import display, is_below
 from otel_fim.receivers.file_integrity.scope import Rules, Scope, expand_paths, pseudo_mounts
 from otel_fim.receivers.file_integrity.takeover import take_over
 
@@ -55,6 +55,7 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
             baseline,
             formerly=formerly,
             on_ready=partial(self._ready, baseline),
+            linked=self._watch_links,
         )
         self._engine = engine
         if baseline.set_aside is not None:
@@ -119,6 +120,11 @@ class FileIntegrityReceiver(Receiver[FileIntegrityConfig]):
             for root in [None] if everywhere else roots:
                 detail = "who makes a change" if root is None else f"who makes a change below {display(root)}"
                 engine.gaps.open("backend_limited", root, f"{detail} cannot be seen: {cause}")
+
+    def _watch_links(self, path: bytes) -> None:
+        for backend, roots in self._backends:
+            if any(path == root or is_below(path, root) for root in roots):
+                backend.watch_links(path)
 
     def _note_missing(self, engine: Engine, scope: Scope) -> None:
         """Paths that someone wrote down and that are not there; those of the profile need not be."""

@@ -150,3 +150,12 @@ def test_own_processes(tmp_path: Path) -> None:
             assert {os.getpid(), child.pid} <= OwnProcesses()()
         finally:
             child.kill()
+
+
+def test_a_write_through_a_name_that_is_not_watched(host: Any, start: Starter) -> None:
+    outside = host.tree.parent / "outside"
+    outside.write_text("one")
+    os.link(outside, host.tree / "known")
+    start()
+    outside.write_text("two!")
+    until(lambda: ("modified", "known") in host.told())
