@@ -9,16 +9,15 @@ so a root that is removed, moved, mounted over or not there yet is noticed when 
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
 from collections import deque
 from collections.abc import Hashable, Iterable
-from typing import Final
 
 from otel_fim.receivers.file_integrity.backend import Actor, Filter
 from otel_fim.receivers.file_integrity.backends.directories import Directory, DirectoryTree
+from otel_fim.receivers.file_integrity.backends.failures import DENIED, Failures
 from otel_fim.receivers.file_integrity.backends.hints import (
     ATTRIBUTES,
     CONTENT,
@@ -29,10 +28,7 @@ from otel_fim.receivers.file_integrity.backends.hints import (
     HintBatch,
 )
 from otel_fim.receivers.file_integrity.backends.kernel import DIRECTORY_FLAGS, PATH_FLAGS, open_directory
-from otel_fim.receivers.file_integrity.backends.mounts import contains
-from otel_fim.receivers.file_integrity.backends.watcher import DENIED, Depth, Lost, Watcher, judge, next_names
-
-_GONE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE))
+from otel_fim.receivers.file_integrity.backends.watcher import Depth, Lost, Watcher, next_names
 
 
 class _Walk:
@@ -78,15 +74,10 @@ class Coverage:
         self._scope = scope
         self._watcher = watcher
         self._batch = batch
-        self._lost = lost
         self._one_file_system = one_file_system
-        self._retry_interval = retry_interval
         self._ways = next_names(self._roots)
         self._walks: deque[_Walk] = deque()
-        self._failed: set[bytes] = set()
-        self._blind: set[bytes] = set()
-        self._told: dict[bytes, str] = {}
-        self._retry_at = time.monotonic() + retry_interval
+        self._failures = Failures(self._roots, lost, retry_interval)
         self.tree = DirectoryTree(None)
 
     # --- What the backend calls -----------------------------------------------------------------------
@@ -99,7 +90,7 @@ class Coverage:
             self.tree.set_key(self.tree.top, key)
         except OSError as error:
             if self._scope.descends(b"/"):
-                self._failure(b"/", error)
+                self._failures.note(b"/", error)
         finally:
             os.close(descriptor)
         self._walks.append(_Walk(self.tree.top, announce=False))
@@ -107,7 +98,7 @@ class Coverage:
     def step(self, seconds: float) -> bool:
         """Works for about `seconds`; True while there is more to do now."""
         deadline = time.monotonic() + seconds
-        if (self._failed or self._blind) and time.monotonic() >= self._retry_at:
+        if self._failures.due():
             self._retry()
         while self._walks:
             walk = self._walks[0]
@@ -123,7 +114,7 @@ class Coverage:
 
     def seconds_to_retry(self) -> float | None:
         """When `step` has something to do again although nothing happens; None for never."""
-        return max(0.0, self._retry_at - time.monotonic()) if self._failed or self._blind else None
+        return self._failures.pause()
 
     def appeared(self, parent: Directory, name: bytes, *, key: Hashable = None, deep: bool = False) -> bool:  # noqa: ARG002
         """A directory was created here or, with `deep`, moved here with all that it holds. False when nothing
@@ -136,14 +127,14 @@ class Coverage:
             descriptor = open_directory(parent.path, PATH_FLAGS)
         except OSError as error:
             # Gone means renamed or removed meanwhile: the event that says so is on its way.
-            self._failure(path, error)
+            self._failures.note(path, error)
             return False
         try:
             if self._crosses(descriptor, name, path):
                 depth = Depth.NAME
             child, new = self._attach(parent, descriptor, name, depth)
         except OSError as error:
-            self._failure(path, error)
+            self._failures.note(path, error)
             return False
         finally:
             os.close(descriptor)
@@ -202,8 +193,7 @@ class Coverage:
 
     def _finish(self, walk: _Walk) -> None:
         if walk.retries is not None and not walk.failed:
-            self._failed.discard(walk.retries)
-            self._told.pop(walk.retries, None)
+            self._failures.mended(walk.retries)
         if walk.announce and walk.root.attached:
             self._announce(walk.root.path)
 
@@ -220,7 +210,7 @@ class Coverage:
                     try:
                         child, new = self._attach(directory, descriptor, name, depth)
                     except OSError as error:
-                        walk.failed |= self._failure(directory.prefix + name, error)
+                        walk.failed |= self._failures.note(directory.prefix + name, error)
                         continue
                     if depth is Depth.NAME:
                         continue
@@ -231,11 +221,11 @@ class Coverage:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            walk.failed |= self._failure(directory.path, error)
+            walk.failed |= self._failures.note(directory.path, error)
             return
         if directory.children:
             for child in [child for name, child in directory.children.items() if name not in seen]:
-                if directory.path in self._blind:
+                if directory.path in self._failures.blind:
                     self._roots_gone(child.path, None)
                 self._forget(child, unwatch=True)
 
@@ -265,8 +255,8 @@ class Coverage:
                 try:
                     self._watcher.watch(descriptor, b"", Depth.CONTENT)
                 except OSError as error:
-                    self._failure(below, error)
-                    self._blind.add(directory.path)
+                    self._failures.note(below, error)
+                    self._failures.blind.add(directory.path)
         return wanted
 
     def _attach(
@@ -282,9 +272,8 @@ class Coverage:
             # A directory on the way that cannot be watched does not hide the root below it, which is looked
             # for at every retry.
             key = None
-            self._blind.add(parent.prefix + name)
-        if self._told:
-            self._told.pop(parent.prefix + name, None)
+            self._failures.blind.add(parent.prefix + name)
+        self._failures.watched(parent.prefix + name)
         known = parent.child(name)
         if known is not None:
             if known.key == key:
@@ -363,26 +352,11 @@ class Coverage:
 
     # --- What goes wrong -------------------------------------------------------------------------------
 
-    def _failure(self, path: bytes, error: OSError) -> bool:
-        """One gap for each path; True when it may pass and will be tried again."""
-        if error.errno in _GONE:
-            return False
-        reason, remedy, again = judge(error)
-        if error.errno == errno.ENOSPC:
-            path = next((root for root in sorted(self._roots) if contains(root, path)), path)
-        if again:
-            self._failed.add(path)
-        if self._told.get(path) != reason:
-            self._told[path] = reason
-            self._lost(reason, path, f"{error.strerror}: {remedy}")
-        return again
-
     def _retry(self) -> None:
         """Tries again what could not be watched; as long as that fails, this is polling."""
-        self._retry_at = time.monotonic() + self._retry_interval
-        for path in self._failed:
+        for path in self._failures.paths:
             self._walks.append(_Walk(self.tree.nearest(path), deep=True, retries=path))
-        for path in self._blind:
+        for path in self._failures.blind:
             directory = self.tree.find(path)
             if directory is not None:
                 self._walks.append(_Walk(directory, announce=False, spawn=True))

@@ -142,7 +142,9 @@ class FanotifyBackend(Backend):
         self._mounts = MountWatch()
         self._loop = Loop(self.name, self._idle, sink.lost, self._logger)
         self._file_marks = DirectoryMarks(self._group)
-        self._links = LinkedFiles(self._file_marks.watch_file, self._loop.wake)
+        self._links = LinkedFiles(
+            self._file_marks.watch_file, lambda path: self._batch.add(path, CONTENT), self._loop.wake
+        )
         try:
             if self._mode != "filesystem" or not self._mark_file_systems():
                 self._mark_directories()

@@ -97,7 +97,9 @@ class InotifyBackend(Backend):
         self._scope = scope
         self._batch = HintBatch(sink)
         self._watches = Watches(self._reader)
-        self._links = LinkedFiles(self._watches.watch_file, loop.wake)
+        self._links = LinkedFiles(
+            self._watches.watch_file, lambda path: self._batch.add(path, CONTENT), loop.wake
+        )
         self._coverage = Coverage(
             roots,
             scope,
@@ -215,6 +217,9 @@ class InotifyBackend(Backend):
             self._coverage.appeared(parent, event.name)
         elif is_directory and mask & (In.IN_CREATE | In.IN_MOVED_TO):
             self._coverage.appeared(parent, event.name, deep=moved)
+        elif is_directory and mask & In.IN_ATTRIB and parent.child(event.name) is None:
+            # It may have become readable.
+            self._coverage.appeared(parent, event.name)
 
     def _reports(self, path: bytes, is_directory: bool) -> bool:
         # A directory that is not wanted itself may hold what is.

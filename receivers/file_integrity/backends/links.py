@@ -17,12 +17,19 @@ _AT_ONCE: Final = 200
 class LinkedFiles:
     """Watches single files, whichever of their names is used.
 
-    `watch` takes an open directory and a name and gives what the file's events carry; it raises `OSError`.
-    `request` may be called from any thread, the rest belongs to the backend's.
+    `watch` takes an open directory and a name and gives what the file's events carry; it raises `OSError`. `watched`
+    is called with a path that is watched from now on and has to be looked at once more: it may have been written to
+    after it was found. `request` may be called from any thread, the rest belongs to the backend's.
     """
 
-    def __init__(self, watch: Callable[[int, bytes], Hashable], wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        watch: Callable[[int, bytes], Hashable],
+        watched: Callable[[bytes], None],
+        wake: Callable[[], None],
+    ) -> None:
         self._watch = watch
+        self._watched = watched
         self._wake = wake
         self._requests: deque[bytes] = deque(maxlen=_LARGEST)
         self._keys: dict[bytes, Hashable] = {}
@@ -39,6 +46,7 @@ class LinkedFiles:
                 return False
             path = self._requests.popleft()
             directory, name = os.path.split(path)
+            before = self._keys.get(path)
             self.forget(path)
             if len(self._keys) < _LARGEST:
                 try:
@@ -51,6 +59,8 @@ class LinkedFiles:
                     # Gone, or not to be watched: its own directory is, and the rescan sees the rest.
                     continue
                 self.keep(path, key)
+                if key != before:
+                    self._watched(path)
         return bool(self._requests)
 
     def keep(self, path: bytes, key: Hashable) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import errno
 import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, Protocol
@@ -13,9 +12,6 @@ REASON_IO_ERROR: Final = "io_error"
 REASON_PERMISSION: Final = "permission_denied"
 REASON_QUEUE_OVERFLOW: Final = "queue_overflow"
 REASON_WATCH_LIMIT: Final = "watch_limit"
-
-DENIED: Final = frozenset((errno.EACCES, errno.EPERM))
-_UNSUPPORTED: Final = frozenset((errno.ENODEV, errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.EOVERFLOW))
 
 Lost = Callable[[str, "bytes | None", str], None]
 
@@ -40,25 +36,6 @@ class Watcher(Protocol):
 
     def unwatch(self, keys: Sequence[Hashable]) -> None:
         """Stops watching directories that have moved away. Never raises."""
-
-
-def judge(error: OSError) -> tuple[str, str, bool]:
-    """The gap's reason, a sentence, and whether it may pass."""
-    if error.errno in DENIED:
-        return REASON_PERMISSION, "the directory cannot be watched by this user", False
-    if error.errno == errno.ENOSPC:
-        return (
-            REASON_WATCH_LIMIT,
-            "raise fs.inotify.max_user_watches; until then this is compared periodically",
-            True,
-        )
-    if error.errno in _UNSUPPORTED:
-        return (
-            REASON_BACKEND_LIMITED,
-            "this file system reports no changes; list the path in a receiver with backend: polling",
-            False,
-        )
-    return REASON_IO_ERROR, "the directory could not be watched; it is tried again", True
 
 
 def next_names(roots: Iterable[bytes]) -> dict[bytes, set[bytes]]:
