@@ -25,6 +25,7 @@ from xml.sax.saxutils import escape
 DATA: Final = "data"
 CONFIG_FILE: Final = "config/engine.xml"
 ADDRESS_FILE: Final = "address"
+_TEMPORARY: Final = "data/_temporary_and_external_tables"
 
 _ENGINES: Final = (
     "MergeTree",
@@ -35,13 +36,14 @@ _ENGINES: Final = (
     "VersionedCollapsingMergeTree",
     "Memory",
     "Null",
+    "StripeLog",  # holds the rows of a large insert until they are moved into their table
 )
 # Nothing that reaches outside the store: no FILE, URL, S3, REMOTE, no BACKUP, no users, no SHUTDOWN.
 _ON_TABLES: Final = (
     *("SHOW", "SELECT", "INSERT", "ALTER", "CREATE DATABASE", "CREATE TABLE", "CREATE VIEW"),
     *("CREATE DICTIONARY", "DROP", "UNDROP TABLE", "TRUNCATE", "OPTIMIZE", "CHECK", "dictGet"),
     *("SYSTEM MERGES", "SYSTEM TTL MERGES", "SYSTEM FLUSH LOGS", "KILL QUERY"),
-    *("CREATE TEMPORARY TABLE", "CREATE FUNCTION", "DROP FUNCTION"),
+    *("CREATE TEMPORARY TABLE", "CREATE ARBITRARY TEMPORARY TABLE", "CREATE FUNCTION", "DROP FUNCTION"),
 )
 _GRANTS: Final = (
     *(f"{right} ON *.*" for right in _ON_TABLES),
@@ -102,6 +104,8 @@ def prepare(directory: str, *, memory: int, threads: int) -> None:
     for leftover in (directory, os.path.join(directory, DATA)):
         shutil.rmtree(os.path.join(leftover, "tmp"), ignore_errors=True)
         os.makedirs(os.path.join(leftover, "tmp"), mode=0o700, exist_ok=True)
+    # Temporary tables that a killed process left behind.
+    shutil.rmtree(os.path.join(directory, DATA, _TEMPORARY), ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(directory, ADDRESS_FILE))
     _write(directory, CONFIG_FILE, _engine_xml(memory))

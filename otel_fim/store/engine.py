@@ -17,6 +17,10 @@ from typing import Any
 from otel_fim.store.directory import CONFIG_FILE, DATA
 from otel_fim.store.errors import LOGICAL_ERROR, StoreError
 
+_TYPE_SETTINGS = (
+    b"SELECT name FROM system.settings WHERE type = 'Bool' AND alias_for = '' AND "
+    b"match(name, '^(allow_suspicious|allow_experimental|enable)_.*types?(_|$)')"
+)
 _NOT_STREAMABLE = "Streaming query is not supported"
 
 
@@ -121,6 +125,10 @@ class Session:
             handle = self._connection.send_insert(statement + b"\n", input_format)
         return Inserter(self._connection, handle, self.progress)
 
+    def reset_progress(self) -> None:
+        """Count from here on."""
+        self.progress = Progress()
+
     def classify(self, statement: bytes) -> tuple[str, int]:
         """The engine's own view of a text: READ_ONLY, MUTATING, MUTATING_GLOBAL, CONTROL or UNKNOWN, and how
         many statements it holds (0 when it does not parse)."""
@@ -149,13 +157,16 @@ class Inserter:
             with _engine_errors():
                 self._connection.insert_append(self._handle, data)
 
-    def finish(self) -> None:
-        """Commit: when this returns, the rows are on disk."""
+    def finish(self) -> int:
+        """End the data; how many rows it had. Whether the table took them is not known: an error of the table
+        is not reported here."""
         handle, self._handle = self._handle, None
         with _engine_errors():
             result = self._connection.insert_done(handle)
-        self._progress.written_rows += result.rows_written()
+        rows = int(result.rows_written())
+        self._progress.written_rows += rows
         self._progress.written_bytes += result.bytes_written()
+        return rows
 
     def cancel(self) -> None:
         """Give up what has not been written yet. Does nothing after `finish`."""
@@ -174,6 +185,8 @@ class Engine:
         self.version = ""
         self.timezone = ""
         self.table_functions: frozenset[str] = frozenset()
+        self.type_settings: tuple[str, ...] = ()
+        """Settings that allow columns of types that are refused without them."""
 
     def open(self, directory: str) -> None:
         """Load chDB and the tables under `directory`, which becomes the working directory.
@@ -201,6 +214,8 @@ class Engine:
             self.timezone = session.execute(b"SELECT timezone()", "TSVRaw").decode().strip()
             names = session.execute(b"SELECT lower(name) FROM system.table_functions", "TSVRaw")
             self.table_functions = frozenset(names.decode().split())
+            names = session.execute(_TYPE_SETTINGS, "TSVRaw")
+            self.type_settings = tuple(names.decode().split())
 
     @property
     def is_open(self) -> bool:

@@ -68,7 +68,7 @@ class Guard:
         Raises `StoreError`: SYNTAX_ERROR as the engine words it, READONLY, ACCESS_DENIED, NOT_IMPLEMENTED.
         """
         kind, count = session.classify(text)
-        canonical = _canonical(session, text)
+        canonical = canonical_text(session, text)
         if count > 1:
             raise StoreError(SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
         if not canonical.strip() or count == 0 or kind == "UNKNOWN":
@@ -108,7 +108,7 @@ class Guard:
         return self._mention.search(data) is not None
 
 
-def _canonical(session: Session, text: bytes) -> bytes:
+def canonical_text(session: Session, text: bytes) -> bytes:
     """The statement as the engine writes it: no comments, plain quoting, one line."""
     session.set([(f"param_{_PARAMETER}", parameter(text))])
     query = f"SELECT formatQuerySingleLine({{{_PARAMETER}:String}})".encode()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
 import socket
@@ -141,15 +142,16 @@ class Application:
         # Read before taking a place: a slow client holds up nobody but itself.
         insert = await self._insert_of(options, body)
         text = b""
+        large = False
         if insert is not None:
-            await body.head(READ_AHEAD)
+            large = len(await body.head(READ_AHEAD)) >= READ_AHEAD
         else:
             text = await self._all(body, options.query)
         async with self._places[user].place(), self._only(options.query_id):
             work = Work(self._engine, self._guard, options, reader=user == READER, readonly=readonly)
             try:
                 if insert is not None:
-                    await self._insert(work, insert, body, answer)
+                    await self._insert(work, insert, body, answer, large=large)
                 else:
                     await self._select(work, options, text, headers, receive, answer)
             finally:
@@ -193,8 +195,8 @@ class Application:
                 body.drop(insert.data_offset - len(prefix))
             return insert
 
-    async def _insert(self, work: Work, insert: Insert, body: Body, answer: Answer) -> None:
-        await self._run(work.begin_insert, insert)
+    async def _insert(self, work: Work, insert: Insert, body: Body, answer: Answer, *, large: bool) -> None:
+        await self._run(functools.partial(work.begin_insert, insert, large=large))
         if insert.format.lower() == "values":
             data = await self._all(body, b"", limit=MAX_VALUES)
             await self._run(work.check_values, data)

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import IO, Final
 
 from otel_fim.store.encoding import Encoder
-from otel_fim.store.engine import Engine, Inserter, Progress, Session, quote
+from otel_fim.store.engine import Engine, Progress, Session, quote
 from otel_fim.store.errors import BAD_ARGUMENTS, QUERY_IS_TOO_LARGE, READONLY, SYNTAX_ERROR, StoreError
-from otel_fim.store.guard import Guard, Statement
+from otel_fim.store.guard import Guard, Statement, canonical_text
 from otel_fim.store.insert import INPUT_TABLE, Insert
 from otel_fim.store.native import reframe
 from otel_fim.store.request import Options
+from otel_fim.store.staging import Staging, read_target
 
 DEFAULT_FORMAT: Final = "TabSeparated"
 READER_SECONDS: Final = 300
@@ -45,8 +46,7 @@ class Work:
         self._readonly = readonly
         self._session: Session | None = None
         self._pieces: Iterator[bytes] = iter(())
-        self._inserter: Inserter | None = None
-        self._select_input: Statement | None = None
+        self._staging: Staging | None = None
         self.format = options.default_format or DEFAULT_FORMAT
         self.tag = f"otel-fim:{options.query_id}"
 
@@ -69,9 +69,9 @@ class Work:
 
     def close(self) -> None:
         """Give the connection back; what was not finished is cancelled."""
-        if self._inserter is not None:
-            self._inserter.cancel()
-            self._inserter = None
+        if self._staging is not None:
+            self._staging.cancel()
+            self._staging = None
         session, self._session = self._session, None
         if session is not None:
             session.close()
@@ -102,8 +102,8 @@ class Work:
         """The next piece of the result, or None at its end."""
         return next(self._pieces, None)
 
-    def begin_insert(self, insert: Insert) -> None:
-        """Begin an INSERT whose data follows through `append`."""
+    def begin_insert(self, insert: Insert, *, large: bool) -> None:
+        """Begin an INSERT whose data follows through `append`; `large` if it may not fit into memory."""
         self.open()
         if self._readonly:
             raise StoreError(READONLY, "Cannot execute query in readonly mode")
@@ -114,32 +114,29 @@ class Work:
             raise StoreError(SYNTAX_ERROR, "Syntax error: the INSERT cannot be understood")
         if not insert.format.isalnum():
             raise StoreError(BAD_ARGUMENTS, f"unknown format {insert.format!r}")
+        self._staging = Staging(self.session, on_disk=large)
         if insert.structure is None:
+            target = read_target(canonical_text(self.session, whole))
             self._apply_options()
-            self._inserter = self.session.insert(insert.statement, insert.format)
+            self._staging.for_target(target, insert.format, self._engine.type_settings)
             return
-        # chDB cannot feed input(): the data goes into a temporary table, and the SELECT reads that.
+        # chDB cannot feed input(): the SELECT reads the staging table instead.
         create = b"CREATE TEMPORARY TABLE %s (%s) ENGINE = Memory" % (INPUT_TABLE.encode(), insert.structure)
         self._guard.check_names(create)
-        self._select_input = self._guard.check(self.session, insert.statement, readonly=False)
+        select = self._guard.check(self.session, insert.statement, readonly=False)
         self._apply_options()
-        self.session.execute(create, "Null")
-        self._inserter = self.session.insert(f"INSERT INTO {INPUT_TABLE}".encode(), insert.format)
+        self._staging.for_input(insert.structure, select.text, insert.format)
 
     def append(self, data: bytes) -> None:
         """Data of the INSERT."""
-        if self._inserter is not None:
+        if self._staging is not None:
             for start in range(0, len(data), PIECE):
-                self._inserter.append(data[start : start + PIECE])
+                self._staging.append(data[start : start + PIECE])
 
     def finish_insert(self) -> None:
         """Commit the INSERT: when this returns, its rows are on disk."""
-        inserter, self._inserter = self._inserter, None
-        if inserter is not None:
-            inserter.finish()
-        if self._select_input is not None:
-            self.session.progress = Progress()
-            self.session.execute(self._select_input.text, "Null")
+        if self._staging is not None:
+            self._staging.finish()
 
     def check_values(self, data: bytes) -> None:
         """Look at a whole VALUES list before it runs. Raises `StoreError`."""
