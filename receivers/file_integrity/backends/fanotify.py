@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -136,37 +137,35 @@ class FanotifyBackend(Backend):
         self._scope = scope
         self._sink = sink
         self._batch = HintBatch(sink)
-        self._exits = _exit_accounting(self._logger)
-        self._actors = ActorResolver(self._exits)
-        self._group = open_group(self._features, unlimited_queue=self._unlimited_queue)
-        self._mounts = MountWatch()
-        self._loop = Loop(self.name, self._idle, sink.lost, self._logger)
-        self._file_marks = DirectoryMarks(self._group)
-        self._links = LinkedFiles(
-            self._file_marks.watch_file, lambda path: self._batch.add(path, CONTENT), self._loop.wake
-        )
-        try:
+        with contextlib.ExitStack() as opened:
+            self._group = open_group(self._features, unlimited_queue=self._unlimited_queue)
+            opened.callback(self._group.close)
+            self._mounts = MountWatch()
+            opened.callback(self._mounts.close)
+            self._exits = _exit_accounting(self._logger)
+            if self._exits is not None:
+                opened.callback(self._exits.close)
+            self._actors = ActorResolver(self._exits)
+            loop = Loop(self.name, self._idle, sink.lost, self._logger)
+            opened.callback(loop.stop, 0)
+            self._file_marks = DirectoryMarks(self._group)
+            self._links = LinkedFiles(
+                self._file_marks.watch_file, lambda path: self._batch.add(path, CONTENT), loop.wake
+            )
             if self._mode != "filesystem" or not self._mark_file_systems():
                 self._mark_directories()
-        except BaseException:
-            self.stop(0)
-            raise
-        for point in mounted_files(self._mounts.mounts, scope):
-            self._links.request(point)
-        self._loop.add(self._group.descriptor, select.POLLIN, self._read)
-        self._loop.add(self._mounts.descriptor, select.POLLPRI | select.POLLERR, self._remounted)
+            for point in mounted_files(self._mounts.mounts, scope):
+                self._links.request(point)
+            loop.add(self._group.descriptor, select.POLLIN, self._read)
+            loop.add(self._mounts.descriptor, select.POLLPRI | select.POLLERR, self._remounted)
+            self._loop = loop
+            self._opened = opened.pop_all()
         self._loop.start()
 
     def stop(self, timeout: float) -> None:
         if self._loop is not None and self._loop.stop(timeout):
             self._loop = None
-            self._close()
-
-    def _close(self) -> None:
-        self._group.close()
-        self._mounts.close()
-        if self._exits is not None:
-            self._exits.close()
+            self._opened.close()
 
     def watch_links(self, path: bytes) -> None:
         if self._loop is not None:

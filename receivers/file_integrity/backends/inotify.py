@@ -36,6 +36,7 @@ from otel_fim.receivers.file_integrity.backends.watcher import REASON_QUEUE_OVER
 _STEP_SECONDS: Final = 0.005
 _OTHER_END_SECONDS: Final = 0.05
 """How long the first half of a rename waits for the second; the kernel queues them one right after the other."""
+_STOP_SECONDS: Final = 5.0
 _BITS: Final = (
     (In.IN_CREATE, CREATED),
     (In.IN_DELETE | In.IN_DELETE_SELF, DELETED),
@@ -85,48 +86,56 @@ class InotifyBackend(Backend):
         self._retry_interval = retry_interval
         self._logger = logger or logging.getLogger(__name__)
         self._loop: Loop | None = None
+        self._reader: EventReader | None = None
+        self._mounts: MountWatch | None = None
         self._departures: dict[int, _Departure] = {}
         self._bits: dict[int, int] = {}
 
     def start(self, roots: Sequence[bytes], scope: Filter, sink: Sink) -> None:
         probe()
-        loop = Loop(self.name, self._idle, sink.lost, self._logger)
-        self._reader = EventReader(loop.wake)
         self._roots = frozenset(roots)
         self._lost = sink.lost
         self._scope = scope
         self._batch = HintBatch(sink)
-        self._watches = Watches(self._reader)
-        self._links = LinkedFiles(
-            self._watches.watch_file, lambda path: self._batch.add(path, CONTENT), loop.wake
-        )
-        self._coverage = Coverage(
-            roots,
-            scope,
-            self._watches,
-            self._batch,
-            sink.lost,
-            one_file_system=self._one_file_system,
-            retry_interval=self._retry_interval,
-        )
-        self._mounts = MountWatch()
-        self._coverage.begin()
-        self._reader.start()
-        self._loop = loop
+        self._loop = Loop(self.name, self._idle, sink.lost, self._logger)
+        try:
+            self._mounts = MountWatch()
+            self._reader = EventReader(self._loop.wake)
+            # At once: watchdog leaves it to the running thread to give back what it holds.
+            self._reader.start()
+            self._watches = Watches(self._reader)
+            self._links = LinkedFiles(
+                self._watches.watch_file, lambda path: self._batch.add(path, CONTENT), self._loop.wake
+            )
+            self._coverage = Coverage(
+                roots,
+                scope,
+                self._watches,
+                self._batch,
+                sink.lost,
+                one_file_system=self._one_file_system,
+                retry_interval=self._retry_interval,
+            )
+            self._coverage.begin()
+        except BaseException:
+            self.stop(_STOP_SECONDS)
+            raise
         for point in mounted_files(self._mounts.mounts, scope):
             self._links.request(point)
-        loop.add(self._mounts.descriptor, select.POLLPRI | select.POLLERR, self._remounted)
-        loop.start()
+        self._loop.add(self._mounts.descriptor, select.POLLPRI | select.POLLERR, self._remounted)
+        self._loop.start()
 
     def stop(self, timeout: float) -> None:
         if self._loop is None:
             return
         # The reader first: it wakes the loop through a descriptor that stopping the loop closes.
-        self._reader.stop()
-        self._reader.join(timeout)
-        if not self._reader.is_alive() and self._loop.stop(timeout):
+        if self._reader is not None:
+            self._reader.stop()
+            self._reader.join(timeout)
+        if (self._reader is None or not self._reader.is_alive()) and self._loop.stop(timeout):
             self._loop = None
-            self._mounts.close()
+            if self._mounts is not None:
+                self._mounts.close()
 
     def watch_links(self, path: bytes) -> None:
         if self._loop is not None:
@@ -138,6 +147,7 @@ class InotifyBackend(Backend):
     # --- On the loop's thread -------------------------------------------------------------------------
 
     def _idle(self) -> float | None:
+        assert self._reader is not None
         events, dropped = self._reader.take()
         if dropped:
             self._overflow("more events were waiting than the agent keeps in memory")
@@ -154,6 +164,7 @@ class InotifyBackend(Backend):
         return min(pauses + ([] if retry is None else [retry]), default=None)
 
     def _remounted(self) -> None:
+        assert self._mounts is not None
         changes = self._mounts.changes()
         for point in mounted_files(changes, self._scope):
             self._batch.add(point, CONTENT | ATTRIBUTES)

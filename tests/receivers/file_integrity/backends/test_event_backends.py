@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,8 +238,8 @@ def test_a_file_that_is_mounted_on(
     backend = make()
     if mounted_first:
         run("mount", "--bind", source, point)
-    sink = watching.start(backend, tree)
     try:
+        sink = watching.start(backend, tree)
         if not mounted_first:
             run("mount", "--bind", source, point)
             sink.wait_for(point, Change.CONTENT)
@@ -252,3 +253,34 @@ def test_a_file_that_is_mounted_on(
     shell("echo y >> a/b/file", tree)
     sink.wait_for(point, Change.CONTENT)
     assert not sink.gaps
+
+
+def test_nothing_is_left_open(make: Any, tree: Path) -> None:
+    class Broken:
+        """A filter that fails: `start` does not return."""
+
+        def wants(self, path: bytes, *, directory: bool) -> bool:
+            raise RuntimeError("no")
+
+        descends = wants
+
+    class Nowhere:
+        def hints(self, hints: Any) -> None: ...
+
+        def lost(self, reason: str, scope: bytes | None, detail: str) -> None: ...
+
+    class Everything:
+        def wants(self, path: bytes, *, directory: bool) -> bool:
+            return path.startswith(os.fsencode(tree))
+
+        def descends(self, path: bytes) -> bool:
+            return path.startswith(os.fsencode(tree))
+
+    before = sorted(os.listdir("/proc/self/fd")), threading.active_count()
+    with pytest.raises((RuntimeError, TypeError)):
+        make().start([os.fsencode(tree)], Broken(), Nowhere())
+    backend = make()
+    backend.start([os.fsencode(tree)], Everything(), Nowhere())
+    backend.stop(10)
+    backend.stop(10)
+    assert (sorted(os.listdir("/proc/self/fd")), threading.active_count()) == before
