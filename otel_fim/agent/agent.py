@@ -92,12 +92,28 @@ class Agent:
             self._start_all()
         except BaseException as error:
             self._tear_down(timeout=5.0)
-            self._state.close(clean=self._state.previous.ending != "unclean")
+            self._state.release()
             if isinstance(error, JournalError):
                 raise StartError(str(error)) from error
+            if isinstance(error, OSError):
+                where = error.filename or self.state_directory
+                raise StartError(
+                    f"{where}: {error.strerror or error}; the agent must own its state directory and have room in it"
+                ) from error
             raise
-        self._state.alive()
+        self._note_alive()
         self._ticker.start()
+
+    def _note_alive(self) -> None:
+        """Notes that the agent sees what happens; not while it cannot keep it, so that the next start knows."""
+        if self._state is not None and self._blind_since() is None:
+            with contextlib.suppress(OSError):
+                self._state.alive()
+
+    def _blind_since(self) -> int | None:
+        """Since when a pipeline has had to stop taking records, in nanoseconds since the epoch."""
+        times = [line.pipeline.stopped_at for line in self._built.lines]
+        return min((t for t in times if t is not None), default=None)
 
     # --- Building ------------------------------------------------------------------------------------
 
@@ -197,7 +213,11 @@ class Agent:
         try:
             component.start()
         except StartError as error:
-            raise StartError(f"{context.kind}s.{context.id}: {error}") from error
+            prefix = f"{context.kind}s.{context.id}"
+            message = str(error)
+            if message.startswith(f"{context.id}."):
+                message = f"{context.kind}s.{message}"
+            raise StartError(message if message.startswith(prefix) else f"{prefix}: {message}") from error
         except Exception as error:
             raise StartError(f"{context.kind}s.{context.id}: {type(error).__name__}: {error}") from error
         if context.kind in ("processor", "exporter"):
@@ -212,7 +232,7 @@ class Agent:
             names.OTEL_FIM_AGENT_PREVIOUS_STOP: previous.ending,
         }
         self._emit_everywhere(events.AGENT_STARTED, attributes, "agent started")
-        if previous.last_alive_unix_nano:
+        if previous.ending != "none":
             self.metrics.count(metrics.COVERAGE_GAPS, reason="agent_stopped")
             record = coverage_record(
                 reason="agent_stopped",
@@ -221,11 +241,16 @@ class Agent:
                 component="agent",
                 resource=self._resource,
                 scope=self._scope,
-                start_unix_nano=previous.last_alive_unix_nano,
+                start_unix_nano=previous.last_alive_unix_nano or self._last_recorded(),
                 end_unix_nano=time.time_ns(),
             )
             for line in self._built.lines:
                 line.pipeline.put_internal([record.copy()])
+
+    def _last_recorded(self) -> int:
+        """The time of the newest record in any journal: the best that is known without a state file."""
+        newest = [journal.last_record() for journal in self._built.journals]
+        return max((r.observed_time_unix_nano for r in newest if r is not None), default=time.time_ns())
 
     def _emit_everywhere(self, event: str, attributes: Attributes, body: str) -> None:
         for line in self._built.lines:
@@ -243,9 +268,7 @@ class Agent:
         heartbeat = self.config.service.telemetry.heartbeat
         next_beat = time.monotonic() + heartbeat
         while not self._stopping.wait(min(_ALIVE_SECONDS, heartbeat or _ALIVE_SECONDS)):
-            assert self._state is not None
-            with contextlib.suppress(OSError):
-                self._state.alive()
+            self._note_alive()
             if heartbeat and time.monotonic() >= next_beat:
                 next_beat += heartbeat
                 self._emit_everywhere(events.AGENT_HEARTBEAT, {}, "agent alive")
@@ -258,7 +281,7 @@ class Agent:
         self._stopping.set()
         self._ticker.join()
         clean = self._tear_down(self.config.service.shutdown_timeout, reason)
-        self._state.close(clean=clean)
+        self._state.close(clean=clean, until_unix_nano=self._blind_since())
         return clean
 
     def _tear_down(self, timeout: float, reason: str | None = None) -> bool:
@@ -290,7 +313,8 @@ class Agent:
             for runner, exporter in zip(line.runners, line.exporters, strict=True):
                 if not runner.stop(left(0.8)):
                     logger.warning(
-                        "exporter %s did not finish in time; it goes on after the next start", exporter
+                        "exporter %s did not finish in time; it goes on after the next start",
+                        exporter.context.id,
                     )
                 self._stop_one(exporter, left(0.5))
         for journal in built.journals:

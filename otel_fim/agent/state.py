@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_fim.component import StartError
+from otel_fim.journal.files import replace_file
 
 _VERSION: Final = 1
 
@@ -57,23 +58,29 @@ class StateDirectory:
         state = self._read()
         self.instance_id = str(state.get("instance_id") or uuid.uuid4())
         ended = state.get("ended")
+        alive = state.get("alive_unix_nano")
         self.previous = PreviousRun(
             "none" if not known else "clean" if ended == "clean" else "unclean",
-            int(state.get("alive_unix_nano", 0)),
+            alive if isinstance(alive, int) else 0,
         )
 
     def alive(self) -> None:
         """Notes that the agent runs; called now and then, so that the next start knows when it was last seen."""
         self._write("running")
 
-    def close(self, *, clean: bool) -> None:
-        """Notes how the run ended and lets go of the directory."""
+    def close(self, *, clean: bool, until_unix_nano: int | None = None) -> None:
+        """Notes how the run ended and lets go of the directory. `until_unix_nano` is given when the records end
+        before now, because the disk was full."""
         with contextlib.suppress(OSError):
-            self._write("clean" if clean else "unclean")
+            self._write("clean" if clean else "unclean", until_unix_nano)
+        os.close(self._lock)
+
+    def release(self) -> None:
+        """Lets go of the directory as if it had never been opened: for a start that failed."""
         os.close(self._lock)
 
     def component_directory(self, kind: str, component_id: str, pipeline: str | None = None) -> Path:
-        """The private directory of a component (of one pipeline), created if need be."""
+        """The private directory of a component (of one pipeline), created if need be. Raises `OSError`."""
         parts = [kind, component_id.replace("/", "_")]
         if pipeline is not None:
             parts.insert(1, pipeline.replace("/", "_"))
@@ -88,14 +95,11 @@ class StateDirectory:
             return {}
         return value if isinstance(value, dict) else {}
 
-    def _write(self, ended: str) -> None:
+    def _write(self, ended: str, alive_unix_nano: int | None = None) -> None:
         value = {
             "version": _VERSION,
             "instance_id": self.instance_id,
             "ended": ended,
-            "alive_unix_nano": time.time_ns(),
+            "alive_unix_nano": time.time_ns() if alive_unix_nano is None else alive_unix_nano,
         }
-        temporary = self.path / "agent.json.new"
-        temporary.write_text(json.dumps(value) + "\n", encoding="ascii")
-        temporary.chmod(0o600)
-        temporary.replace(self.path / "agent.json")
+        replace_file(self.path / "agent.json", json.dumps(value).encode() + b"\n")

@@ -18,7 +18,7 @@ from typing import Final
 from otel_fim.agent import Agent
 from otel_fim.cli.options import add_config_options
 from otel_fim.component import StartError
-from otel_fim.config.errors import ConfigError
+from otel_fim.config.errors import ConfigError, Problem
 from otel_fim.config.load import load_config
 from otel_fim.config.validate import AgentConfig
 from otel_fim.names import metrics
@@ -38,29 +38,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs until SIGTERM or SIGINT. Exit status 0 after an orderly stop, 1 when it cannot start.
+    """Runs until SIGTERM or SIGINT. Exit status 0 after an orderly stop, 1 when it cannot start or when it had to
+    give up what was only in memory.
 
     Raises `ConfigError` for a configuration that is not valid.
     """
-    sets = list(args.set)
-    if args.output:
-        sets.append(f"exporters.console.output={args.output}")
-    return Runner(list(args.config), sets).run()
+    return Runner(list(args.config), list(args.set), args.output).run()
 
 
 class Runner:
     """The signals' side of the agent: stop, stop at once, reload."""
 
-    def __init__(self, files: list[str], sets: list[str]) -> None:
+    def __init__(self, files: list[str], sets: list[str], output: str | None) -> None:
         self._files = files
         self._sets = sets
+        self._output = output
         self._signals: deque[int] = deque()
+        self._stops = 0
         self._wake = threading.Event()
 
     def run(self) -> int:
         # Hashing threads must not keep the thread that reads /proc waiting for Python's default 5 ms.
         sys.setswitchinterval(0.001)
-        config = load_config(self._files, self._sets)
+        config = self._load()
         agent = Agent(config)
         configure_logging(config.service.telemetry.logs, suppressed=self._counter(agent))
         for handled in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -84,26 +84,51 @@ class Runner:
                 number = self._signals.popleft()
                 if number != signal.SIGHUP:
                     return self._stop(agent, number)
-                agent = self._reload(agent)
+                replacement = self._reload(agent)
+                if replacement is None:
+                    return 1
+                agent = replacement
+
+    def _load(self) -> AgentConfig:
+        config = load_config(self._files, self._sets)
+        if self._output is None:
+            return config
+        used = {name for pipeline in config.service.pipelines.values() for name in pipeline.exporters}
+        consoles = [name for name in used if config.exporters[name].type == "console"]
+        if not consoles:
+            raise ConfigError(
+                [Problem("--output", "no pipeline has a console exporter, so nothing would be printed")]
+            )
+        return load_config(
+            self._files, [*self._sets, *(f"exporters.{name}.output={self._output}" for name in consoles)]
+        )
 
     def _received(self, number: int, _: FrameType | None) -> None:
+        if number != signal.SIGHUP:
+            self._stops += 1
+            if self._stops > 1:
+                # The journal is what it is: every record on disk stays, and the next start repairs the rest.
+                os._exit(1)
         self._signals.append(number)
         self._wake.set()
 
     def _stop(self, agent: Agent, number: int) -> int:
         name = signal.Signals(number).name
         logger.info("%s: draining; once more stops at once", name)
-        for again in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(again, _exit_now)
-        agent.stop(name)
-        logger.info("stopped")
-        return 0
+        if agent.stop(name):
+            logger.info("stopped")
+            return 0
+        logger.error(
+            "stopped; what could not be written to the journal is looked for again at the next start"
+        )
+        return 1
 
-    def _reload(self, agent: Agent) -> Agent:
-        """The agent with the new configuration, or the one that runs when that is not valid."""
+    def _reload(self, agent: Agent) -> Agent | None:
+        """The agent with the new configuration, or one with the old when the new one is not valid or cannot start;
+        None when told to stop before either could."""
         logger.info("SIGHUP: reading the configuration again")
         try:
-            config = load_config(self._files, self._sets)
+            config = self._load()
         except ConfigError as error:
             for problem in error.problems:
                 logger.error("not reloaded, the old configuration goes on: %s", problem)
@@ -117,12 +142,27 @@ class Runner:
             replacement.start()
         except StartError as error:
             logger.error("not reloaded, going back to the old configuration: %s", error)
-            replacement = Agent(old, reason="reload failed")
-            configure_logging(old.service.telemetry.logs, suppressed=self._counter(replacement))
-            replacement.start()
-            return replacement
+            return self._start_again(old)
         logger.info("reloaded")
         return replacement
+
+    def _start_again(self, config: AgentConfig) -> Agent | None:
+        """The configuration that ran before must run again, however long what prevents it (a full disk) lasts."""
+        wait = 1.0
+        while True:
+            agent = Agent(config, reason="reload failed")
+            configure_logging(config.service.telemetry.logs, suppressed=self._counter(agent))
+            try:
+                agent.start()
+            except StartError as error:
+                logger.error("cannot start again, next try in %.0f s: %s", wait, error)
+                self._wake.wait(wait)
+                self._wake.clear()
+                if self._stops:
+                    return None
+                wait = min(wait * 2, 30.0)
+            else:
+                return agent
 
     @staticmethod
     def _warn(config: AgentConfig) -> None:
@@ -132,8 +172,3 @@ class Runner:
     @staticmethod
     def _counter(agent: Agent) -> Callable[[], None]:
         return partial(agent.metrics.count, metrics.COMPONENT_LOG_SUPPRESSED)
-
-
-def _exit_now(_: int, __: FrameType | None) -> None:
-    # The journal is what it is: every record on disk stays, and the next start repairs the rest.
-    os._exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from enum import Enum, auto
 from typing import Final
 
 from otel_fim.component import AnyExporter, Batch, Health, PermanentError, RetryableError
@@ -18,6 +19,12 @@ _READ_TIMEOUT_SECONDS: Final = 0.5
 _MAX_BATCH_RECORDS: Final = 10_000
 _MAX_BATCH_BYTES: Final = 16 * 2**20
 _PATIENCE_SECONDS: Final = 10.0
+
+
+class _Outcome(Enum):
+    DELIVERED = auto()
+    SET_ASIDE = auto()
+    STOPPED = auto()
 
 
 class ExporterRunner:
@@ -71,6 +78,7 @@ class ExporterRunner:
         if self._thread.is_alive():
             self._thread.join(max(0.0, timeout * 0.8))
             self._stop_now.set()
+            self._stop_at_idle.set()
             self._reader.wake()
             self._thread.join(max(0.0, deadline - time.monotonic()))
         return not self._thread.is_alive()
@@ -83,9 +91,10 @@ class ExporterRunner:
                     if self._stop_at_idle.is_set():
                         return
                     continue
-                if not self._deliver(batch):
+                outcome = self._deliver(batch)
+                if outcome is _Outcome.STOPPED:
                     return
-                self._acknowledge(batch)
+                self._acknowledge(batch, delivered=outcome is _Outcome.DELIVERED)
             except Exception:
                 # The journal could not be read or the cursor not written (a full disk, say): the batch stays.
                 self._logger.exception("cannot go on reading the journal; trying again")
@@ -93,16 +102,15 @@ class ExporterRunner:
                 self._failing = True
                 self._stop_now.wait(1.0)
 
-    def _acknowledge(self, batch: JournalBatch) -> None:
+    def _acknowledge(self, batch: JournalBatch, *, delivered: bool) -> None:
         self._reader.acknowledge(batch)
-        self._delivered = True
-        if self._failing:
+        self._delivered |= delivered
+        if delivered and self._failing:
             self._failing = False
             self._logger.info("delivering again")
             self._exporter.context.report(Health.OK, "")
 
-    def _deliver(self, batch: Batch) -> bool:
-        """True when the batch has been delivered or set aside, False when told to stop before that."""
+    def _deliver(self, batch: Batch) -> _Outcome:
         waits = delays(self._retry)
         started = time.monotonic()
         while True:
@@ -130,19 +138,22 @@ class ExporterRunner:
                 else:
                     # A destination that starts at the same time as the agent is not worth a warning.
                     self._logger.info("not there yet, will be tried again: %s", message)
-                if self._stop_at_idle.is_set() or self._stop_now.wait(wait):
-                    return False
+                if self._stop_at_idle.wait(wait):
+                    return _Outcome.STOPPED
                 continue
             sent = batch.record_count - result.rejected
             self._store.count(metrics.EXPORTER_SENT, sent, **self._labels)
             if result.rejected:
                 self._store.count(metrics.EXPORTER_SEND_FAILED, result.rejected, **self._labels)
                 self._logger.error("the destination rejected %d records: %s", result.rejected, result.message)
+                # It does not say which ones, so the whole batch is kept beside the reason.
+                reason = f"{result.rejected} of {batch.record_count} rejected: {result.message}"
+                self._dead_letters.add(batch.lines, batch.record_count, reason)
             elif result.message:
                 self._logger.warning("the destination warns: %s", result.message)
-            return True
+            return _Outcome.DELIVERED
 
-    def _set_aside(self, batch: Batch, reason: str) -> bool:
+    def _set_aside(self, batch: Batch, reason: str) -> _Outcome:
         self._dead_letters.add(batch.lines, batch.record_count, reason)
         self._store.count(metrics.EXPORTER_SEND_FAILED, batch.record_count, **self._labels)
         self._logger.error(
@@ -153,4 +164,4 @@ class ExporterRunner:
         )
         self._failing = True
         self._exporter.context.report(Health.RECOVERABLE_ERROR, reason)
-        return True
+        return _Outcome.SET_ASIDE

@@ -47,6 +47,10 @@ class Pipeline:
         self._store = store
         self._report = report
         self._abandon = threading.Event()
+        self._failed = False
+        self._failing_processors: set[str] = set()
+        self.stopped_at: int | None = None
+        """Since when nothing could be written (nanoseconds since the epoch); None while all is well."""
         self._thread = threading.Thread(target=self._run, name=f"pipeline-{pipeline_id}", daemon=True)
         store.gauge(metrics.PIPELINE_QUEUE_SIZE, lambda: float(self._queue.size), pipeline=pipeline_id)
         store.gauge(metrics.JOURNAL_BYTES, lambda: float(journal.bytes_on_disk), pipeline=pipeline_id)
@@ -113,7 +117,33 @@ class Pipeline:
                 # Not written and so never acknowledged: the receivers report it again after the next start.
                 lost = sum(len(item.records) for item in items)
                 logger.exception("pipeline %s: %d records could not be kept", self.id, lost)
-                self._report(Health.PERMANENT_ERROR, f"{lost} records could not be kept: {error}")
+                self._report(Health.RECOVERABLE_ERROR, f"{lost} records could not be kept: {error}")
+                if not self._failed:
+                    self._failed = True
+                    self._say_lost(lost, f"{type(error).__name__}: {error}")
+                continue
+            if self._failed:
+                self._failed = False
+                self._report(Health.OK, "")
+
+    def _say_lost(self, lost: int, cause: str) -> None:
+        self._store.count(metrics.COVERAGE_GAPS, reason="io_error")
+        now = time.time_ns()
+        gap = coverage_record(
+            reason="io_error",
+            scope_text=f"pipeline/{self.id}",
+            detail=f"records could not be kept: {cause}",
+            component=f"pipeline/{self.id}",
+            resource=self._resource,
+            scope=self._scope,
+            start_unix_nano=now,
+            end_unix_nano=now,
+            records_lost=lost,
+        )
+        try:
+            self._queue.put_internal(Item([gap]))
+        except StoppingError:
+            logger.error("pipeline %s: the gap could not be recorded either", self.id)
 
     def _move(self, items: list[Item]) -> None:
         records = items[0].records if len(items) == 1 else [r for item in items for r in item.records]
@@ -132,7 +162,12 @@ class Pipeline:
             processor.context.logger.exception("a batch failed; trying its records one by one")
             processor.context.report(Health.RECOVERABLE_ERROR, f"{type(error).__name__}: {error}")
             self._store.count(metrics.PROCESSOR_FAILED, **labels)
+            self._failing_processors.add(processor.context.id)
             processed = [out for record in records for out in self._process_one(processor, record)]
+        else:
+            if processor.context.id in self._failing_processors:
+                self._failing_processors.discard(processor.context.id)
+                processor.context.report(Health.OK, "")
         self._store.count(metrics.PROCESSOR_OUTGOING, len(processed), **labels)
         return processed
 
@@ -147,7 +182,6 @@ class Pipeline:
             return [record]
 
     def _append(self, records: list[Record], callbacks: list[Callable[[], None]]) -> None:
-        stopped_at: int | None = None
         reason = "disk_full"
         cleaned = False
         while True:
@@ -163,8 +197,8 @@ class Pipeline:
                     clean_record(record)
                 continue
             except (JournalFullError, JournalWriteError) as error:
-                if stopped_at is None:
-                    stopped_at = time.time_ns()
+                if self.stopped_at is None:
+                    self.stopped_at = time.time_ns()
                     reason = "disk_full" if isinstance(error, JournalFullError) else "io_error"
                     logger.error(
                         "journal of %s: %s; no more records are taken until that is over", self.id, error
@@ -175,7 +209,8 @@ class Pipeline:
                 continue
             break
         self._store.count(metrics.JOURNAL_APPENDED, len(records), pipeline=self.id)
-        if stopped_at is not None:
+        if self.stopped_at is not None:
+            stopped_at, self.stopped_at = self.stopped_at, None
             self._resumed(reason, stopped_at)
 
     def _resumed(self, reason: str, stopped_at: int) -> None:

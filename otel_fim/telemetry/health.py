@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from datetime import UTC, datetime
@@ -74,9 +75,12 @@ class HealthCheckExtension(Extension[HealthCheckConfig]):
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
         except OSError as error:
+            remedy = "choose an address of this host"
+            if error.errno == errno.EADDRINUSE:
+                remedy = "another agent may be running, or choose another port"
             raise StartError(
                 f"extensions.{self.context.id}.endpoint: cannot listen on {self.config.endpoint}: "
-                f"{error.strerror or error}; another agent may be running, or choose another port"
+                f"{error.strerror or error}; {remedy}"
             ) from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)

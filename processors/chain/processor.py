@@ -96,7 +96,8 @@ class ChainProcessor(Processor[ChainConfig]):
         )
 
     def stop(self, timeout: float) -> None:  # noqa: ARG002 - there is nothing to wait for
-        if self._position is not None:
+        # With nothing in the journal, a full disk kept even the first batch out: there is no stream to remember.
+        if self._position is not None and self._last_record() is not None:
             self._remember(self._position)
 
     def _remember(self, position: Position) -> None:

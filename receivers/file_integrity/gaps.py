@@ -45,7 +45,7 @@ class Gaps:
                     return False
             since = time.time_ns() if start is None else start
             self._open[reason, scope] = (since, detail)
-        self._context.count(metrics.COVERAGE_GAPS, 1)
+        self._context.count(metrics.COVERAGE_GAPS, 1, reason=reason)
         self._put(self._record(reason, scope, detail, since, None))
         return True
 
@@ -62,7 +62,7 @@ class Gaps:
 
     def once(self, reason: str, scope: bytes | None, detail: str, start: int, end: int) -> None:
         """Tells of a gap that is over already."""
-        self._context.count(metrics.COVERAGE_GAPS, 1)
+        self._context.count(metrics.COVERAGE_GAPS, 1, reason=reason)
         self._put(self._record(reason, scope, detail, start, end, restored=False))
 
     def is_open(self, reason: str, scope: bytes | None) -> bool:

@@ -59,6 +59,7 @@ class View:
         self._idle = threading.Condition()
         self._outstanding = 0
         self._stopping = False
+        self._failing = False
         self._thread = threading.Thread(target=self._run, name="file_integrity-baseline", daemon=True)
 
     def start(self) -> None:
@@ -116,7 +117,19 @@ class View:
         try:
             self.baseline.announce([(move.path, move.version) for move in moves])
         except sqlite3.Error as error:
-            self._failed(f"{self.baseline.path}: what is about to be reported cannot be noted: {error}")
+            self._fail(f"{self.baseline.path}: what is about to be reported cannot be noted: {error}")
+        else:
+            self._recover()
+
+    def _fail(self, message: str) -> None:
+        if not self._failing:
+            self._failing = True
+            self._failed(message)
+
+    def _recover(self) -> None:
+        if self._failing:
+            self._failing = False
+            self._worked()
 
     def is_held(self, path: bytes) -> bool:
         """Whether the overlay has a state of `path` whose record may not be durable yet."""
@@ -167,7 +180,6 @@ class View:
             self._thread.join(5.0)
 
     def _run(self) -> None:
-        failing = False
         while True:
             self._wake.wait(1.0)
             self._wake.clear()
@@ -182,20 +194,16 @@ class View:
                 try:
                     self._apply(batches)
                 except sqlite3.Error as error:
-                    if not failing:
-                        self._failed(
-                            f"{self.baseline.path}: the baseline cannot be written: {error}; "
-                            "changes are reported all the same, and reported again after a restart"
-                        )
-                        failing = True
+                    self._fail(
+                        f"{self.baseline.path}: the baseline cannot be written: {error}; "
+                        "changes are reported all the same, and reported again after a restart"
+                    )
                     if self._stopping:
                         return
                     self._wake.wait(_RETRY_INTERVAL)
                     self._wake.clear()
                 else:
-                    if failing:
-                        self._worked()
-                        failing = False
+                    self._recover()
                     break
             with self._idle:
                 self._outstanding -= len(batches)

@@ -41,6 +41,19 @@ def test_a_killed_agent_counts_as_unclean_and_leaves_no_lock(tmp_path: Path) -> 
     state.close(clean=True)
 
 
+def test_a_start_that_fails_does_not_hide_how_long_nobody_watched(tmp_path: Path) -> None:
+    first = StateDirectory(tmp_path)
+    first.alive()
+    first.close(clean=False)
+    before = StateDirectory(tmp_path)
+    seen = before.previous
+    before.release()
+    after = StateDirectory(tmp_path)
+    assert after.previous == seen
+    after.close(clean=True, until_unix_nano=17)
+    assert StateDirectory(tmp_path).previous.last_alive_unix_nano == 17
+
+
 def test_a_second_agent_is_refused_with_the_first_one_s_pid(tmp_path: Path) -> None:
     state = StateDirectory(tmp_path)
     code = (
@@ -61,7 +74,7 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         StateDirectory(tmp_path / "file" / "state")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"alive_unix_nano": null}'])
 def test_a_broken_state_file_counts_as_an_unclean_stop(tmp_path: Path, content: str) -> None:
     (tmp_path / "agent.json").write_text(content)
     state = StateDirectory(tmp_path)

@@ -120,3 +120,16 @@ def test_a_restart_goes_on_behind_what_was_acknowledged(make_house: Any) -> None
     later, later_runner = again.exporter("e")
     later_runner.start()
     wait_for(lambda: later.delivered == ["b"])
+
+
+def test_a_destination_that_refuses_everything_stays_unwell(make_house: Any) -> None:
+    house = make_house()
+    exporter, runner = house.exporter("e")
+    exporter.script = [PermanentError("400")] * 2
+    runner.start()
+    for number in (1, 2):
+        fill(house, "bad")
+        wait_for(lambda n=number: house.store.value(metrics.EXPORTER_SEND_FAILED) == n)
+        assert house.board.overall() is Health.RECOVERABLE_ERROR
+    fill(house, "good")
+    wait_for(lambda: house.board.overall() is Health.OK)

@@ -151,3 +151,13 @@ def test_stopping_on_a_full_disk_ends_in_time_and_says_that_it_gave_up(
     finally:
         house.journal.close()
         subprocess.run(["umount", "-l", str(mount)], check=True)
+
+
+def test_a_processor_that_works_again_is_well_again(make_house: Any) -> None:
+    house = make_house()
+    pipeline = house.make_pipeline([house.marking("a")])
+    pipeline.start()
+    pipeline.put([Record(event_name="poison")])
+    wait_for(lambda: house.board.overall() is Health.RECOVERABLE_ERROR)
+    pipeline.put([Record(event_name="fine")])
+    wait_for(lambda: house.board.overall() is Health.OK)

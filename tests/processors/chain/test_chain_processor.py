@@ -26,8 +26,19 @@ from otel_fim.verify import verify_records
 _RESOURCE = Resource({"host.name": "web-1"})
 
 
-def _chain(directory: Path, last: Record | None = None, resource: Resource = _RESOURCE) -> ChainProcessor:
-    processor = ChainProcessor(
+class _Journaled(ChainProcessor):
+    """A chain whose batches are in the journal as soon as they are sealed."""
+
+    newest: Record | None = None
+
+    def process(self, records: list[Record]) -> list[Record]:
+        sealed = super().process(records)
+        self.newest = sealed[-1] if sealed else self.newest
+        return sealed
+
+
+def _chain(directory: Path, last: Record | None = None, resource: Resource = _RESOURCE) -> _Journaled:
+    processor = _Journaled(
         ChainConfig(),
         ProcessorContext(
             id="chain",
@@ -41,7 +52,7 @@ def _chain(directory: Path, last: Record | None = None, resource: Resource = _RE
             report=lambda health, text: None,
             count=lambda *args, **labels: None,
             pipeline="logs",
-            last_record=lambda: last,
+            last_record=lambda: processor.newest or last,
         ),
     )
     processor.start()
@@ -327,3 +338,13 @@ def test_any_course_of_batches_restarts_and_crashes_is_one_whole_stream(
     assert len(verification.streams) == (1 if journal else 0)
     assert [_number(record) for record in journal] == list(range(1, len(journal) + 1))
     assert all(sealed_record(record) is not None for record in journal)
+
+
+def test_a_stream_of_which_nothing_was_written_is_not_remembered(tmp_path: Path) -> None:
+    chain = _chain(tmp_path)
+    chain.process([_event()])
+    # The disk was full: the batch never came to the journal.
+    chain.newest = None
+    chain.stop(1.0)
+    opening = _chain(tmp_path).process([_event()])[0]
+    assert opening.attributes[names.OTEL_FIM_STREAM_PREVIOUS] == "none"
