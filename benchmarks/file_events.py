@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from otel_fim.receivers.file_integrity.backend import Backend, Hint
 from otel_fim.receivers.file_integrity.backends.fanotify import FanotifyBackend
 from otel_fim.receivers.file_integrity.backends.inotify import InotifyBackend
 
+_MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""The disk has no part in this."""
 _QUEUED: Final = 15_000
 _PROCESSES: Final = 300
 _WAIT: Final = 60.0
@@ -85,6 +88,8 @@ def _watching(backend: Backend, root: bytes, sink: _Sink) -> Iterator[None]:
 def run() -> list[Row]:
     """All measurements that this user may make."""
     rows: list[Row] = []
+    # It complains about being stopped at once.
+    logging.getLogger("watchdog").setLevel(logging.CRITICAL)
     backends: dict[str, Callable[..., Backend]] = {"inotify": InotifyBackend}
     if os.geteuid() == 0:
         backends = {
@@ -93,7 +98,7 @@ def run() -> list[Row]:
             **backends,
         }
     rows += _starting(backends)
-    with tempfile.TemporaryDirectory(prefix="otel-fim-bench-", dir="/var/tmp") as place:
+    with tempfile.TemporaryDirectory(prefix="otel-fim-bench-", dir=_MEMORY) as place:
         rows += _reading(backends, os.fsencode(place))
         rows += _neighbour(backends, os.fsencode(place))
         if os.geteuid() == 0:
