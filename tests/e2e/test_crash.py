@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from otel_fim.chain import sealed_row
+from otel_fim.verify import Verification
+
 CHANGES = 5000
 
 # Runs as a process of its own: random changes on 400 names, spread over about twelve seconds.
@@ -68,6 +71,32 @@ def as_reported(rows: list[dict[str, Any]]) -> dict[str, str]:
         if attributes["file.type"] == "file":
             files[path] = attributes.get("file.hash.sha256", "not hashed")
     return files
+
+
+def verified(host: Any) -> int:
+    """How many rows of the table are one unbroken chain: every hash made again from the columns."""
+    verification = Verification()
+    rows = host.query(
+        "SELECT toString(toUnixTimestamp64Nano(Timestamp)) AS ns, * FROM otel_logs "
+        "ORDER BY toUInt64(LogAttributes['audit.sequence.number'])"
+    )
+    for row in rows:
+        verification.add_sealed(
+            sealed_row(
+                timestamp_unix_nano=int(row["ns"]),
+                severity_number=row["SeverityNumber"],
+                severity_text=row["SeverityText"],
+                body=row["Body"],
+                event_name=row["EventName"],
+                scope_name=row["ScopeName"],
+                scope_version=row["ScopeVersion"],
+                scope_attributes=row["ScopeAttributes"],
+                log_attributes=row["LogAttributes"],
+                resource_attributes=row["ResourceAttributes"],
+            )
+        )
+    assert verification.is_whole, verification.problems[:5]
+    return len(rows)
 
 
 @pytest.mark.slow
@@ -136,4 +165,5 @@ def test_nothing_is_lost_and_nothing_comes_twice(make_host: Callable[..., Any], 
     assert stream["stream"]
     n, different_numbers, first, last = (int(stream[k]) for k in ("n", "different", "first", "last"))
     assert (first, last, different_numbers) == (1, n, n), stream
+    assert verified(host) == n
     assert host.stop() == 0

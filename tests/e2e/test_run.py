@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -242,3 +243,38 @@ def test_an_ordinary_user_sees_own_files_and_is_told_what_is_not_visible(agents:
         r["plain"] for r in agent.journal() if r["plain"].get("otel_fim.coverage.reason") == "backend_limited"
     ]
     assert gaps
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
+def test_a_full_disk_is_told_survives_a_reload_and_ends_by_itself(agents: Any, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(state)], check=True)
+    try:
+        agent = agents()
+        agent.ready()
+        (agent.watched / "before").write_text("x")
+        agent.wait_for(r"CREATED .*/before", "out")
+        ballast = state / "ballast"
+        with ballast.open("wb") as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"x" * 65536)
+                file.flush()
+        (agent.watched / "meanwhile").write_text("x")
+        agent.wait_for(r"no more records are taken")
+        agent.process.send_signal(signal.SIGHUP)
+        agent.wait_for(r"going back to the old configuration|cannot start again|reloaded")
+        time.sleep(2)
+        assert agent.process.poll() is None, agent.stderr.read_text()
+        ballast.unlink()
+        agent.wait_for(r"CREATED .*/meanwhile", "out", timeout=60)
+        (agent.watched / "after").write_text("x")
+        agent.wait_for(r"CREATED .*/after", "out")
+        assert agent.stop() == 0
+        records = agent.journal()
+        assert [int(r["plain"]["audit.sequence.number"]) for r in records] == list(range(1, len(records) + 1))
+        reasons = {r["plain"].get("otel_fim.coverage.reason") for r in records}
+        assert reasons & {"disk_full", "agent_stopped"}
+    finally:
+        subprocess.run(["umount", "-l", str(state)], check=True)

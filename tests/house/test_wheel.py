@@ -94,6 +94,21 @@ def test_wheel_in_an_empty_environment_gives_a_working_command(built: Path, tmp_
     assert version.stdout.startswith("otel-fim 0.")
     listed = subprocess.run([command, "components"], check=True, capture_output=True, text=True, timeout=30)
     assert "file_integrity" in listed.stdout
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"receivers: {{file_integrity: {{paths: [{tmp_path}]}}}}\nprocessors: {{attack: , chain: }}\n"
+        "exporters: {console: }\n"
+        f"service:\n  state_directory: {tmp_path}/state\n  telemetry: {{metrics: {{level: none}}}}\n"
+        "  pipelines: {logs: {receivers: [file_integrity], processors: [attack, chain], exporters: [console]}}\n"
+    )
+    agent = subprocess.Popen([command, "run", "-c", str(config)], stderr=subprocess.PIPE, text=True)
+    assert agent.stderr is not None
+    for line in agent.stderr:
+        if "file_integrity: compared" in line:
+            break
+    agent.terminate()
+    agent.communicate(timeout=30)
+    assert agent.returncode == 0
     lean = subprocess.run(
         [str(environment / "bin/python"), "-c", "import chdb"], capture_output=True, text=True, timeout=30
     )
