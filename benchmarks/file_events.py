@@ -32,7 +32,7 @@ _MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
 """The disk has no part in this."""
 _QUEUED: Final = 15_000
 _PROCESSES: Final = 300
-_WAIT: Final = 60.0
+_WAIT: Final = 15.0
 
 
 @dataclass(slots=True, frozen=True)
@@ -202,7 +202,8 @@ def _reading(backends: dict[str, Callable[..., Backend]], place: bytes) -> list[
     peer = burst(root, seen)
     observer.stop()
     observer.join()
-    rows.append(Row("watchdog's observer: files created meanwhile", peer, "files/s"))
+    lost = "" if peer else ", the last one was lost"
+    rows.append(Row(f"watchdog's observer: files created meanwhile{lost}", peer, "files/s"))
     root, sink = place + b"/inotify", _Sink()
     os.makedirs(root)
     with _watching(InotifyBackend(), root, sink):
