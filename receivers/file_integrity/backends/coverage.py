@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Hashable, Iterable
 
-from otel_fim.receivers.file_integrity.backend import Actor, Filter
+from otel_fim.receivers.file_integrity.backend import Filter
 from otel_fim.receivers.file_integrity.backends.directories import Directory, DirectoryTree
 from otel_fim.receivers.file_integrity.backends.failures import DENIED, Failures
 from otel_fim.receivers.file_integrity.backends.hints import (
@@ -28,7 +28,7 @@ from otel_fim.receivers.file_integrity.backends.hints import (
     HintBatch,
 )
 from otel_fim.receivers.file_integrity.backends.kernel import DIRECTORY_FLAGS, PATH_FLAGS, open_directory
-from otel_fim.receivers.file_integrity.backends.watcher import Depth, Lost, Watcher, next_names
+from otel_fim.receivers.file_integrity.backends.watcher import Depth, Lost, Watcher, Who, next_names, nobody
 
 
 class _Walk:
@@ -144,15 +144,13 @@ class Coverage:
             self._walks.append(_Walk(child, deep=deep))
         return True
 
-    def vanished(
-        self, parent: Directory, name: bytes, key: Hashable, actor: Actor | None, *, moved: bool
-    ) -> None:
+    def vanished(self, parent: Directory, name: bytes, key: Hashable, who: Who, *, moved: bool) -> None:
         """A directory was removed from here, or moved away. `key` is the directory's, where the event tells."""
         child = parent.child(name)
         # Another key: the name has been given to a new directory, which a walk has found before its event.
         if child is not None and (key is None or child.key == key):
             self._forget(child, unwatch=moved)
-        self._left(parent, name, actor)
+        self._left(parent, name, who)
 
     def moved(
         self,
@@ -161,13 +159,13 @@ class Coverage:
         new_parent: Directory,
         new_name: bytes,
         key: Hashable,
-        actor: Actor | None,
+        who: Who,
     ) -> None:
         """A directory was renamed, both ends being watched."""
         child = parent.child(name)
         if child is not None and (key is None or child.key == key):
             self._move(child, new_parent, new_name)
-        self._left(parent, name, actor)
+        self._left(parent, name, who)
         # Other patterns may hold at the new place: everything below is looked at again.
         self.appeared(new_parent, new_name, deep=True)
         if key is None:
@@ -226,7 +224,7 @@ class Coverage:
         if directory.children:
             for child in [child for name, child in directory.children.items() if name not in seen]:
                 if directory.path in self._failures.blind:
-                    self._roots_gone(child.path, None)
+                    self._roots_gone(child.path, nobody)
                 self._forget(child, unwatch=True)
 
     def _wanted_children(self, directory: Directory, descriptor: int) -> list[tuple[bytes, Depth]]:
@@ -301,11 +299,11 @@ class Coverage:
         if unwatch and gone:
             self._watcher.unwatch(gone)
 
-    def _left(self, parent: Directory, name: bytes, actor: Actor | None) -> None:
+    def _left(self, parent: Directory, name: bytes, who: Who) -> None:
         """A directory is not here any more: with it went the roots below it."""
         path = parent.prefix + name
         if path in self._ways:
-            self._roots_gone(path, actor)
+            self._roots_gone(path, who)
         if path in self._ways or path in self._roots:
             # The root may come back as a file: the directory above has to be watched for its content then.
             self._walks.append(_Walk(parent, announce=False, spawn=True))
@@ -335,9 +333,9 @@ class Coverage:
         prefix = path if path == b"/" else path + b"/"
         return sorted(root for root in self._roots if root.startswith(prefix))
 
-    def _roots_gone(self, path: bytes, actor: Actor | None) -> None:
+    def _roots_gone(self, path: bytes, who: Who) -> None:
         for root in [path] if path in self._roots else self._roots_below(path):
-            self._batch.add(root, DELETED | DIRECTORY | SUBTREE, actor)
+            self._batch.add(root, DELETED | DIRECTORY | SUBTREE, who())
 
     def _announce(self, path: bytes) -> None:
         if self._scope.descends(path):

@@ -213,7 +213,6 @@ class FanotifyBackend(Backend):
         return True
 
     def _use(self, places: Places, coverage: Cover) -> None:
-        own = os.getpid()
         self._coverage = coverage
         self._translator = Translator(
             places,
@@ -222,8 +221,9 @@ class FanotifyBackend(Backend):
             self._actors,
             self._batch,
             self._sink.lost,
-            lambda: self._ignored_pids() | {own},
             self._links,
+            os.getpid(),
+            self._ignored_pids,
         )
 
     def _too_many_directories(self) -> None:

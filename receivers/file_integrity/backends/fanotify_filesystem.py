@@ -18,7 +18,7 @@ import time
 from collections.abc import Hashable, Iterable
 from typing import Final
 
-from otel_fim.receivers.file_integrity.backend import Actor, Filter
+from otel_fim.receivers.file_integrity.backend import Filter
 from otel_fim.receivers.file_integrity.backends import fanotify_api as api
 from otel_fim.receivers.file_integrity.backends import kernel
 from otel_fim.receivers.file_integrity.backends.directories import Directory
@@ -33,6 +33,7 @@ from otel_fim.receivers.file_integrity.backends.watcher import (
     REASON_BACKEND_LIMITED,
     REASON_IO_ERROR,
     Lost,
+    Who,
     next_names,
 )
 
@@ -89,9 +90,7 @@ class FilesystemCoverage:
             self.places.put(path, key)
         return True
 
-    def vanished(
-        self, parent: Directory, name: bytes, key: Hashable, actor: Actor | None, *, moved: bool
-    ) -> None:
+    def vanished(self, parent: Directory, name: bytes, key: Hashable, who: Who, *, moved: bool) -> None:
         path = parent.prefix + name
         if isinstance(key, bytes):
             # In a removed directory nothing was left; only a moved one can have others below it.
@@ -100,10 +99,10 @@ class FilesystemCoverage:
             self.places.forget_below(path)
         elif self._scope.descends(path):
             # What was removed in it before is missed when its path was not known yet.
-            self._batch.add(path, DELETED | DIRECTORY | SUBTREE, actor)
+            self._batch.add(path, DELETED | DIRECTORY | SUBTREE, who())
         if path in self._ways:
             for root in self._roots_below(path):
-                self._batch.add(root, DELETED | DIRECTORY | SUBTREE, actor)
+                self._batch.add(root, DELETED | DIRECTORY | SUBTREE, who())
 
     def moved(
         self,
@@ -112,9 +111,9 @@ class FilesystemCoverage:
         new_parent: Directory,
         new_name: bytes,
         key: Hashable,
-        actor: Actor | None,
+        who: Who,
     ) -> None:
-        self.vanished(parent, name, key, actor, moved=True)
+        self.vanished(parent, name, key, who, moved=True)
         self.appeared(new_parent, new_name, key=key, deep=True)
 
     def resync(self, path: bytes) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from itertools import zip_longest
 from typing import Final, Protocol
 
 from otel_fim.receivers.file_integrity.actor import ActorResolver
-from otel_fim.receivers.file_integrity.backend import Actor, Filter
+from otel_fim.receivers.file_integrity.backend import Filter
 from otel_fim.receivers.file_integrity.backends import fanotify_api as api
 from otel_fim.receivers.file_integrity.backends.directories import Directory, twins
 from otel_fim.receivers.file_integrity.backends.fanotify_events import Event
@@ -22,7 +23,7 @@ from otel_fim.receivers.file_integrity.backends.hints import (
     HintBatch,
 )
 from otel_fim.receivers.file_integrity.backends.links import LinkedFiles
-from otel_fim.receivers.file_integrity.backends.watcher import REASON_QUEUE_OVERFLOW, Lost
+from otel_fim.receivers.file_integrity.backends.watcher import REASON_QUEUE_OVERFLOW, Lost, Who
 
 _BITS: Final = (
     (api.FAN_CREATE, CREATED),
@@ -51,9 +52,7 @@ class Cover(Protocol):
     def appeared(
         self, parent: Directory, name: bytes, *, key: Hashable = None, deep: bool = False
     ) -> bool: ...
-    def vanished(
-        self, parent: Directory, name: bytes, key: Hashable, actor: Actor | None, *, moved: bool
-    ) -> None: ...
+    def vanished(self, parent: Directory, name: bytes, key: Hashable, who: Who, *, moved: bool) -> None: ...
     def moved(
         self,
         parent: Directory,
@@ -61,14 +60,18 @@ class Cover(Protocol):
         new_parent: Directory,
         new_name: bytes,
         key: Hashable,
-        actor: Actor | None,
+        who: Who,
     ) -> None: ...
     def resync(self, path: bytes) -> None: ...
     def rebuild(self) -> None: ...
 
 
 class Translator:
-    """Handles the events of one group. Used by the reading thread alone."""
+    """Handles the events of one group. Used by the reading thread alone.
+
+    `own` is the agent's pid, whose changes are not reported; nor are those of `ignored_pids`. These are asked for
+    after the first process has been looked at: it may be about to end.
+    """
 
     def __init__(
         self,
@@ -78,8 +81,9 @@ class Translator:
         actors: ActorResolver,
         batch: HintBatch,
         lost: Lost,
-        ignored_pids: Callable[[], frozenset[int]],
         links: LinkedFiles,
+        own: int,
+        ignored_pids: Callable[[], frozenset[int]],
     ) -> None:
         self._find = places.get
         self._coverage = coverage
@@ -88,47 +92,44 @@ class Translator:
         self._actors = actors
         self._batch = batch
         self._lost = lost
-        self._ignored_pids = ignored_pids
         self._links = links
+        self._own = own
+        self._ignored_pids = ignored_pids
+        self._ignored: frozenset[int] | None = None
         self._bits: dict[int, int] = {}
 
     def handle(self, events: Iterable[Event]) -> None:
-        find, wants, batch, resolve = self._find, self._wants, self._batch, self._actors.resolve
-        ignored = self._ignored_pids()
-        linked = self._links.by_key
+        find, wants, linked = self._find, self._wants, self._links.by_key
+        self._ignored = None
         for event in events:
             mask = event.mask
             directory = find(event.directory)
-            muted = event.pid in ignored
             if event.file in linked and not mask & api.FAN_ONDIR:
-                self._linked(event, directory, muted)
+                self._linked(event, directory)
             if directory is None and (not event.new_directory or find(event.new_directory) is None):
                 if mask & api.FAN_Q_OVERFLOW:
                     self._overflow()
-                continue
-            if mask & (api.FAN_ONDIR | api.FAN_RENAME):
-                self._directory_or_rename(event, directory, muted)
-            elif not muted:
+            elif mask & api.FAN_RENAME:
+                self._rename(event, directory)
+            elif mask & api.FAN_ONDIR:
+                for each in list(twins(directory)):
+                    self._directory(event, each)
+            else:
                 bits = self._bits.get(mask) or self._bits_of(mask)
                 while directory is not None:
                     path = directory.prefix + event.name
                     if wants(path, directory=False):
-                        batch.add(path, bits, resolve(event.pid, event.pidfd))
+                        self._report(event, path, bits)
                     directory = directory.twin
 
-    def _linked(self, event: Event, directory: Directory | None, muted: bool) -> None:
-        """A file with several names was changed through one of them: that is a change of the others."""
-        paths = [each.prefix + event.name for each in twins(directory)]
-        if event.mask & _CONTENT and not muted:
-            bits = self._bits_of(event.mask & _CONTENT)
-            for path in self._links.others(event.file, paths):
-                if self._wants(path, directory=False):
-                    self._batch.add(path, bits, self._actors.resolve(event.pid, event.pidfd))
-        if event.mask & (api.FAN_DELETE | api.FAN_RENAME | api.FAN_MOVED_FROM):
-            for path in paths:
-                self._links.forget(path)
-            for each in twins(self._find(event.new_directory) if event.new_directory else None):
-                self._links.keep(each.prefix + event.new_name, event.file)
+    def _report(self, event: Event, path: bytes, bits: int, old_path: bytes | None = None) -> None:
+        if event.pid == self._own:
+            return
+        actor = self._actors.resolve(event.pid, event.pidfd)
+        if self._ignored is None:
+            self._ignored = self._ignored_pids()
+        if event.pid not in self._ignored:
+            self._batch.add(path, bits, actor, old_path)
 
     def _bits_of(self, mask: int) -> int:
         bits = 0
@@ -142,60 +143,66 @@ class Translator:
         self._lost(REASON_QUEUE_OVERFLOW, None, "the kernel's fanotify queue was full")
         self._coverage.rebuild()
 
-    def _directory_or_rename(self, event: Event, directory: Directory | None, muted: bool) -> None:
-        actor = None if muted else self._actors.resolve(event.pid, event.pidfd)
-        if event.mask & api.FAN_RENAME:
-            olds = list(twins(directory))
-            news = list(twins(self._find(event.new_directory)))
-            for index in range(max(len(olds), len(news))):
-                old = olds[index] if index < len(olds) else None
-                new = news[index] if index < len(news) else None
-                self._renamed(event, old, new, actor, muted)
-            return
-        for each in list(twins(directory)):
-            if event.mask & _ENTRY:
-                self._entry(event, each, actor, muted)
-            elif event.name == b"." and not muted and self._wants(each.path, directory=True):
-                self._batch.add(each.path, self._bits_of(event.mask), actor)
+    def _linked(self, event: Event, directory: Directory | None) -> None:
+        """A file with several names was changed through one of them: that is a change of the others."""
+        paths = [each.prefix + event.name for each in twins(directory)]
+        if event.mask & _CONTENT:
+            bits = self._bits_of(event.mask & _CONTENT)
+            for path in self._links.others(event.file, paths):
+                if self._wants(path, directory=False):
+                    self._report(event, path, bits)
+        if event.mask & (api.FAN_DELETE | api.FAN_RENAME | api.FAN_MOVED_FROM):
+            for path in paths:
+                self._links.forget(path)
+            for each in twins(self._find(event.new_directory) if event.new_directory else None):
+                self._links.keep(each.prefix + event.new_name, event.file)
 
-    def _entry(self, event: Event, parent: Directory, actor: Actor | None, muted: bool) -> None:
-        """A directory was created, removed, or moved with one end only being told."""
+    def _directory(self, event: Event, parent: Directory) -> None:
+        """A directory was created, removed, changed, or moved with one end only being told."""
         mask = event.mask
+        if not mask & _ENTRY:
+            if event.name == b"." and self._wants(parent.path, directory=True):
+                self._report(event, parent.path, self._bits_of(mask))
+            return
         path = parent.prefix + event.name
-        away, here = mask & (api.FAN_DELETE | api.FAN_MOVED_FROM), mask & (api.FAN_CREATE | api.FAN_MOVED_TO)
-        if not muted and self._wants(path, directory=True):
-            self._batch.add(path, self._bits_of(mask), actor)
-        if away:
+        if self._wants(path, directory=True):
+            self._report(event, path, self._bits_of(mask))
+        key = event.file or None
+        if mask & (api.FAN_DELETE | api.FAN_MOVED_FROM):
             moved = bool(mask & api.FAN_MOVED_FROM)
-            if moved and not muted and self._descends(path):
-                self._batch.add(path, DIRECTORY | MOVED_FROM | SUBTREE, actor)
-            self._coverage.vanished(parent, event.name, event.file or None, actor, moved=moved)
-        if here:
+            if moved and self._descends(path):
+                self._report(event, path, DIRECTORY | MOVED_FROM | SUBTREE)
+            self._coverage.vanished(parent, event.name, key, self._who(event), moved=moved)
+        if mask & (api.FAN_CREATE | api.FAN_MOVED_TO):
             # When both happened and their order is lost, what is there now counts.
-            moved = bool(mask & api.FAN_MOVED_TO)
-            self._coverage.appeared(parent, event.name, key=event.file or None, deep=moved)
+            self._coverage.appeared(parent, event.name, key=key, deep=bool(mask & api.FAN_MOVED_TO))
 
-    def _renamed(
-        self, event: Event, old: Directory | None, new: Directory | None, actor: Actor | None, muted: bool
-    ) -> None:
+    def _who(self, event: Event) -> Who:
+        return lambda: self._actors.resolve(event.pid, event.pidfd)
+
+    def _rename(self, event: Event, directory: Directory | None) -> None:
+        olds = list(twins(directory))
+        news = list(twins(self._find(event.new_directory) if event.new_directory else None))
+        for old, new in zip_longest(olds, news):
+            self._renamed(event, old, new)
+
+    def _renamed(self, event: Event, old: Directory | None, new: Directory | None) -> None:
         is_directory = bool(event.mask & api.FAN_ONDIR)
         extra = DIRECTORY | SUBTREE if is_directory else 0
         old_path = None if old is None else old.prefix + event.name
         new_path = None if new is None else new.prefix + event.new_name
-        if not muted:
-            old_wanted = old_path is not None and self._reports(old_path, is_directory)
-            new_wanted = new_path is not None and self._reports(new_path, is_directory)
-            if new_wanted and new_path is not None:
-                self._batch.add(new_path, MOVED_TO | extra, actor, old_path if old_wanted else None)
-            elif old_wanted and old_path is not None:
-                self._batch.add(old_path, MOVED_FROM | extra, actor)
+        old_wanted = old_path is not None and self._reports(old_path, is_directory)
+        if new_path is not None and self._reports(new_path, is_directory):
+            self._report(event, new_path, MOVED_TO | extra, old_path if old_wanted else None)
+        elif old_path is not None and old_wanted:
+            self._report(event, old_path, MOVED_FROM | extra)
         if not is_directory:
             return
         key = event.file or None
         if old is not None and new is not None:
-            self._coverage.moved(old, event.name, new, event.new_name, key, actor)
+            self._coverage.moved(old, event.name, new, event.new_name, key, self._who(event))
         elif old is not None:
-            self._coverage.vanished(old, event.name, key, actor, moved=True)
+            self._coverage.vanished(old, event.name, key, self._who(event), moved=True)
         elif new is not None:
             self._coverage.appeared(new, event.new_name, key=key, deep=True)
 

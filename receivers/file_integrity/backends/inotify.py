@@ -31,7 +31,7 @@ from otel_fim.receivers.file_integrity.backends.kernel import check, libc
 from otel_fim.receivers.file_integrity.backends.links import LinkedFiles
 from otel_fim.receivers.file_integrity.backends.loop import Loop
 from otel_fim.receivers.file_integrity.backends.mounts import MountWatch, mounted_files
-from otel_fim.receivers.file_integrity.backends.watcher import REASON_QUEUE_OVERFLOW
+from otel_fim.receivers.file_integrity.backends.watcher import REASON_QUEUE_OVERFLOW, nobody
 
 _STEP_SECONDS: Final = 0.005
 _OTHER_END_SECONDS: Final = 0.05
@@ -223,7 +223,7 @@ class InotifyBackend(Backend):
         if self._reports(path, is_directory):
             self._batch.add(path, self._bits_of(mask) | extra)
         if is_directory and mask & In.IN_DELETE:
-            self._coverage.vanished(parent, event.name, None, None, moved=False)
+            self._coverage.vanished(parent, event.name, None, nobody, moved=False)
             # Its name may belong to another directory by now, which a walk has found before its event.
             self._coverage.appeared(parent, event.name)
         elif is_directory and mask & (In.IN_CREATE | In.IN_MOVED_TO):
@@ -249,7 +249,7 @@ class InotifyBackend(Backend):
         elif old_wanted:
             self._batch.add(old_path, MOVED_FROM | extra)
         if is_directory:
-            self._coverage.moved(departure.parent, departure.event.name, parent, event.name, None, None)
+            self._coverage.moved(departure.parent, departure.event.name, parent, event.name, None, nobody)
 
     def _give_up_departures(self) -> None:
         if self._departures:
@@ -274,11 +274,11 @@ class InotifyBackend(Backend):
         if self._reports(path, is_directory):
             self._batch.add(path, MOVED_FROM | (DIRECTORY | SUBTREE if is_directory else 0))
         if is_directory:
-            self._coverage.vanished(parent, name, None, None, moved=True)
+            self._coverage.vanished(parent, name, None, nobody, moved=True)
 
     def _self_gone(self, event: InotifyEvent, directory: Directory) -> None:
         """A watched directory was removed or moved. Its parent tells that too, where it could be watched."""
         if directory.path in self._roots and directory.parent is not None and directory.parent.key is None:
             self._batch.add(directory.path, DELETED | DIRECTORY | SUBTREE)
             moved = bool(event.mask & In.IN_MOVE_SELF)
-            self._coverage.vanished(directory.parent, directory.name, directory.key, None, moved=moved)
+            self._coverage.vanished(directory.parent, directory.name, directory.key, nobody, moved=moved)

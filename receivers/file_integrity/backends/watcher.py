@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, Protocol
 
+from otel_fim.receivers.file_integrity.backend import Actor
+
 REASON_BACKEND_LIMITED: Final = "backend_limited"
 REASON_IO_ERROR: Final = "io_error"
 REASON_PERMISSION: Final = "permission_denied"
@@ -14,6 +16,12 @@ REASON_QUEUE_OVERFLOW: Final = "queue_overflow"
 REASON_WATCH_LIMIT: Final = "watch_limit"
 
 Lost = Callable[[str, "bytes | None", str], None]
+Who = Callable[[], "Actor | None"]
+"""Looks up the process behind an event, which is only done when it is to be told."""
+
+
+def nobody() -> None:
+    """For backends that cannot see who did it."""
 
 
 class Depth(enum.Enum):
