@@ -32,8 +32,8 @@ class Actor:
 
     Ids are numbers as in /proc; times are nanoseconds since the epoch; texts are decoded with
     backslash escapes for bytes that are not UTF-8. None means unknown. `exited` is True when the process
-    was gone before /proc could be read, so that only the pid (and what an earlier event of the same
-    process told) is known.
+    was gone before /proc could be read completely: what there is was told by an earlier event of the same
+    process or by the kernel's accounting of ended processes, and is only the pid when neither can be proven.
     """
 
     pid: int
