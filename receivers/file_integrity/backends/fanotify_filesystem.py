@@ -66,6 +66,7 @@ class FilesystemCoverage:
         self._ways = next_names(self._roots)
         self._mask = group.entry_events() | api.FAN_MODIFY | api.FAN_ATTRIB | api.FAN_CLOSE_WRITE
         self._marked: dict[bytes, bytes] = {}
+        self._handles = kernel.HandleReader()
         self._told_at = 0.0
         self._ignored = 0
         self._can_ignore = True
@@ -182,8 +183,15 @@ class FilesystemCoverage:
         try:
             _, fsid = kernel.file_system(descriptor)
             self._group.mark(api.FAN_MARK_ADD | api.FAN_MARK_FILESYSTEM, self._mask, descriptor, b".")
+            handle, _ = self._handles.read(descriptor, b"")
         finally:
             os.close(descriptor)
+        # Events are of no use when their handles may not be opened (CAP_DAC_READ_SEARCH).
+        mount = kernel.open_directory(point)
+        try:
+            os.close(open_directory_by_handle(mount, handle))
+        finally:
+            os.close(mount)
         return fsid
 
     def _ignore(self, key: bytes) -> None:
