@@ -173,6 +173,7 @@ def _reading(backends: dict[str, Callable[..., Backend]], place: bytes) -> list[
             os.makedirs(root)
             with _watching(make(ignored_pids=ignored), root, sink):
                 gate.clear()
+                subprocess.run(["touch", root + b"/first"], check=True)
                 with _filled(root if where == "watched" else place + b"/foreign"):
                     subprocess.run(["touch", root + b"/last"], check=True)
                     start = time.perf_counter()
