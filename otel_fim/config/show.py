@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import yaml
@@ -13,6 +14,8 @@ from otel_fim.config.secrets import mask
 from otel_fim.config.validate import SECTIONS, AgentConfig, ComponentSpec
 
 _WIDTH: Final = 110
+# YAML folds all of these in a text that is not double-quoted, and a byte order mark is dropped.
+_BREAKS: Final = re.compile("[\n\r\x85\u2028\u2029\ufeff]")
 
 
 def config_tree(config: AgentConfig) -> dict[str, Any]:
@@ -53,7 +56,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if "\n" in text else None if isinstance(plain_scalar(text), str) else "'"
+    style = '"' if _BREAKS.search(text) else None if isinstance(plain_scalar(text), str) else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

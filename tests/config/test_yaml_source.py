@@ -133,8 +133,25 @@ TREES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=20,
 )
+BREAKS = ["\x85", "\u2028x", "a\ufeff", "\r"]
 TRICKY = st.sampled_from(
-    ["0644", "0o17", "1e3", "on", "~", "", "<<", "=", "2026-01-13", "1:30", ".5", "089", "- a", "a: b"]
+    [
+        "0644",
+        "0o17",
+        "1e3",
+        "on",
+        "~",
+        "",
+        "<<",
+        "=",
+        "2026-01-13",
+        "1:30",
+        ".5",
+        "089",
+        "- a",
+        "a: b",
+        *BREAKS,
+    ]
 )
 
 
