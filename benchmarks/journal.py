@@ -21,20 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from otel_fim import names
+from benchmarks.codec import make_records
 from otel_fim.journal import Journal
 from otel_fim.journal.config import JournalConfig
-from otel_fim.names import events
 from otel_fim.otlp import encode_logs_data_json
-from otel_fim.record import Record, Resource, component_scope, make_event
+from otel_fim.record import Record
 
 _COUNT: Final = 40_000
 _ROUNDS: Final = 3
 _GROUP: Final = 1000
-_RESOURCE: Final = Resource(
-    {"service.name": "otel-fim", "host.name": "web-1", "host.id": "fdbf79e8af94cb7f9e8df36789187052"}
-)
-_SCOPE: Final = component_scope("otel_fim.receivers.file_integrity")
 _LOGGER: Final = logging.getLogger("benchmark.journal")
 
 
@@ -46,33 +41,6 @@ class Row:
     per_second: float
     against_sqlite: float | None = None
     against_file_handler: float | None = None
-
-
-def make_records(count: int) -> list[Record]:
-    """File events with twelve attributes."""
-    return [
-        make_event(
-            events.FILE_MODIFIED,
-            {
-                names.FILE_PATH: f"/usr/lib/python3/dist-packages/module_{number}.py",
-                names.FILE_NAME: f"module_{number}.py",
-                names.FILE_DIRECTORY: "/usr/lib/python3/dist-packages",
-                names.FILE_EXTENSION: "py",
-                names.FILE_SIZE: number * 977,
-                names.FILE_MODE: "0644",
-                names.FILE_INODE: str(1_000_000 + number),
-                names.FILE_OWNER_NAME: "root",
-                names.FILE_HASH_SHA256: f"{number * 7919:064x}",
-                names.PROCESS_PID: number % 32768,
-                names.PROCESS_EXECUTABLE_PATH: "/usr/bin/dpkg",
-                names.USER_NAME: "root",
-            },
-            resource=_RESOURCE,
-            scope=_SCOPE,
-            body=f"MODIFIED /usr/lib/python3/dist-packages/module_{number}.py",
-        )
-        for number in range(count)
-    ]
 
 
 @contextlib.contextmanager

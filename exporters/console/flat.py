@@ -6,9 +6,9 @@ import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from otel_fim.pipeline.coverage import timestamp
 from otel_fim.record import AnyValue, Record
 
 _OWN_KEYS: Final = ("time", "event", "severity", "body")
@@ -35,9 +35,8 @@ def format_json(record: Record) -> str:
 def _iso(nanoseconds: int) -> str | None:
     if nanoseconds <= 0:
         return None
-    seconds, rest = divmod(nanoseconds, 10**9)
     try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest:09d}Z"
+        return timestamp(nanoseconds)
     except (OverflowError, OSError, ValueError):
         return str(nanoseconds)
 

@@ -52,8 +52,9 @@ class StateDirectory:
                 f"service.state_directory: {path} is in use by another otel-fim (pid {holder}); "
                 "stop that one, or give this one a state directory of its own"
             ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+        # Over what is there, and without being needed: a full disk must not keep the agent from starting.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._lock, f"{os.getpid():<15}\n".encode(), 0)
         known = (path / "agent.json").exists()
         state = self._read()
         self.instance_id = str(state.get("instance_id") or uuid.uuid4())

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from otel_fim.journal.files import write_at
 from otel_fim.pipeline.coverage import timestamp
 
 
@@ -39,10 +40,8 @@ class DeadLetters:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             start = os.lseek(descriptor, 0, os.SEEK_END)
-            view = memoryview(data)
             try:
-                while view:
-                    view = view[os.write(descriptor, view) :]
+                write_at(descriptor, data, start)
                 os.fsync(descriptor)
             except OSError:
                 os.ftruncate(descriptor, start)
