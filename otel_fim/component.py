@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from otel_fim.config.model import ComponentConfig
+from otel_fim.host.table import ProcessTable
 from otel_fim.record import Record, Resource, Scope
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Context:
     `id` is the configured id (`file_integrity/etc`), `state_directory` is the component's own directory
     below the service's state directory (it exists), `agent_directories` are the places that the agent
     and its child processes write to, `report` takes the component's health and a sentence for people,
-    `count` adds to one of the agent's own counters (a metric name, an amount and attributes).
+    `count` adds to one of the agent's own counters (a metric name, an amount and attributes), `processes` is
+    the one process table of the agent, with the logins behind them.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Context:
     logger: logging.Logger
     report: Callable[[Health, str], None]
     count: Callable[..., None]
+    processes: ProcessTable = field(default_factory=ProcessTable, kw_only=True)
 
 
 class Emit(Protocol):
@@ -93,11 +96,27 @@ class Emit(Protocol):
     def __call__(self, records: Sequence[Record], on_durable: Callable[[], None] | None = None) -> None: ...
 
 
+class Listen(Protocol):
+    """Has a function called with every batch that any receiver of the agent emits, until the function that is
+    given back is called.
+
+    The call comes on the emitting receiver's thread: it must return at once, change nothing and keep nothing.
+    """
+
+    def __call__(self, listener: Callable[[Sequence[Record]], None]) -> Callable[[], None]: ...
+
+
+def _nobody_emits(listener: Callable[[Sequence[Record]], None]) -> Callable[[], None]:
+    del listener
+    return lambda: None
+
+
 @dataclass(slots=True, frozen=True)
 class ReceiverContext(Context):
-    """A receiver's context: `emit` is its way into the pipelines."""
+    """A receiver's context: `emit` is its way into the pipelines, `listen` its ear for what others emit."""
 
     emit: Emit = field(kw_only=True)
+    listen: Listen = field(default=_nobody_emits, kw_only=True)
 
 
 @dataclass(slots=True, frozen=True)

@@ -16,6 +16,7 @@ from otel_fim.agent.factory import ComponentFactory
 from otel_fim.agent.fanout import FanOut
 from otel_fim.agent.resource import detect_resource
 from otel_fim.agent.state import StateDirectory
+from otel_fim.agent.tap import Tap
 from otel_fim.component import (
     AnyComponent,
     AnyExporter,
@@ -26,6 +27,7 @@ from otel_fim.component import (
     StartError,
 )
 from otel_fim.config.validate import AgentConfig, ComponentSpec
+from otel_fim.host.table import ProcessTable
 from otel_fim.journal import Journal, JournalError, JournalNotice
 from otel_fim.names import events, metrics
 from otel_fim.pipeline.coverage import coverage_record
@@ -120,7 +122,16 @@ class Agent:
     def _build(self, state: StateDirectory) -> None:
         service = self.config.service
         self._resource = detect_resource(state.instance_id, service.telemetry.resource)
-        factory = ComponentFactory(state, self._resource, self.metrics, self.board, (state.path,))
+        tap = Tap()
+        factory = ComponentFactory(
+            state,
+            self._resource,
+            self.metrics,
+            self.board,
+            (state.path,),
+            ProcessTable(service.process_table.max_processes),
+            tap,
+        )
         for extension_id in service.extensions:
             spec = self.config.extensions[extension_id]
             extension = factory.extension(spec)
@@ -134,7 +145,7 @@ class Agent:
                 for line in self._built.lines
                 if receiver_id in service.pipelines[line.pipeline.id].receivers
             ]
-            emit = FanOut(receiver_id, pipelines, self.metrics)
+            emit = FanOut(receiver_id, pipelines, self.metrics, tap)
             self._built.receivers.append(factory.receiver(spec, emit))
 
     def _used_receivers(self) -> dict[str, ComponentSpec]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from otel_fim.agent.state import StateDirectory
+from otel_fim.agent.tap import Tap
 from otel_fim.component import (
     AnyExporter,
     AnyExtension,
@@ -23,6 +24,7 @@ from otel_fim.component import (
     ReceiverContext,
 )
 from otel_fim.config.validate import ComponentSpec
+from otel_fim.host.table import ProcessTable
 from otel_fim.record import Record, Resource, component_scope
 from otel_fim.telemetry.metrics import MetricStore
 from otel_fim.telemetry.status import StatusBoard
@@ -37,11 +39,13 @@ class ComponentFactory:
     metrics: MetricStore
     board: StatusBoard
     agent_directories: tuple[Path, ...]
+    processes: ProcessTable
+    tap: Tap
 
     def receiver(self, spec: ComponentSpec, emit: Emit) -> AnyReceiver:
         """The receiver of `spec`, not started."""
         made = cast("type[AnyReceiver]", spec.cls)
-        return made(spec.config, ReceiverContext(**self._common(spec), emit=emit))
+        return made(spec.config, ReceiverContext(**self._common(spec), emit=emit, listen=self.tap.listen))
 
     def processor(
         self, spec: ComponentSpec, pipeline: str, last_record: Callable[[], Record | None]
@@ -81,4 +85,5 @@ class ComponentFactory:
             "logger": logging.getLogger(f"otel_fim.{spec.id}"),
             "report": self.reporter(name),
             "count": self.metrics.count,
+            "processes": self.processes,
         }

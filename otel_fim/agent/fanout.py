@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from otel_fim.agent.tap import Tap
 from otel_fim.component import StoppingError
 from otel_fim.names import metrics
 from otel_fim.pipeline.pipeline import Pipeline
@@ -15,14 +16,19 @@ from otel_fim.telemetry.metrics import MetricStore
 class FanOut:
     """A receiver's `emit`: gives the records to each pipeline, with attributes of their own from the second on."""
 
-    def __init__(self, receiver_id: str, pipelines: Sequence[Pipeline], store: MetricStore) -> None:
+    def __init__(
+        self, receiver_id: str, pipelines: Sequence[Pipeline], store: MetricStore, tap: Tap | None = None
+    ) -> None:
         self._receiver = receiver_id
         self._pipelines = pipelines
         self._store = store
+        self._tap = tap
 
     def __call__(self, records: Sequence[Record], on_durable: Callable[[], None] | None = None) -> None:
         if on_durable is not None and len(self._pipelines) > 1:
             on_durable = _after(len(self._pipelines), on_durable)
+        if self._tap is not None:
+            self._tap(records)
         copies = [[r.copy() for r in records] for _ in self._pipelines[1:]]
         try:
             for pipeline, batch in zip(self._pipelines, [list(records), *copies], strict=True):

@@ -23,6 +23,13 @@ class PipelineConfig(ConfigModel):
     """Ids of the exporters. Each reads the journal at its own pace."""
 
 
+class ProcessTableConfig(ConfigModel):
+    """The processes that the agent keeps in mind to tell who did what."""
+
+    max_processes: int = Field(default=8192, ge=256)
+    """Processes kept, running and ended ones together; about 2 KiB each. The ones that ended first go first."""
+
+
 class ServiceConfig(ConfigModel):
     """The settings of the agent as a whole."""
 
@@ -37,6 +44,8 @@ class ServiceConfig(ConfigModel):
     """What the agent tells about itself."""
     journal: JournalConfig = JournalConfig()
     """How the journals write, rotate and let go."""
+    process_table: ProcessTableConfig = ProcessTableConfig()
+    """The process table that all components share."""
     shutdown_timeout: Duration = Field(default=10.0, gt=0)
     """Within this time after SIGTERM the agent has drained its queues to the journal and stopped."""
     queue_size: int = Field(default=8192, ge=1)

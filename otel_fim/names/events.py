@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from otel_fim.names import attributes as a
+from otel_fim.names import auth, network, process
+from otel_fim.names import persistence as p
 from otel_fim.names.registry import event
 
 _FILE: Final = (
@@ -69,6 +71,170 @@ FILE_ATTRIBUTES_CHANGED: Final = event(
     "otel_fim.file.attributes_changed",
     "Metadata changed and the content did not.",
     _FILE + _CHANGE + _ACTOR,
+)
+
+_LOGIN: Final = (
+    a.OTEL_FIM_LOGIN_USER_ID,
+    a.OTEL_FIM_LOGIN_USER_NAME,
+    a.OTEL_FIM_LOGIN_SESSION_ID,
+    process.OTEL_FIM_LOGIN_SOURCE_ADDRESS,
+    process.OTEL_FIM_LOGIN_SOURCE_PORT,
+    process.OTEL_FIM_LOGIN_METHOD,
+    process.OTEL_FIM_LOGIN_SERVICE,
+    process.OTEL_FIM_LOGIN_TERMINAL,
+    process.OTEL_FIM_LOGIN_TIME,
+)
+_PROCESS: Final = (
+    a.EVENT_ACTION,
+    a.PROCESS_PID,
+    a.PROCESS_CREATION_TIME,
+    process.PROCESS_ENTITY_ID,
+    a.PROCESS_EXECUTABLE_PATH,
+    a.PROCESS_EXECUTABLE_NAME,
+    a.PROCESS_COMMAND,
+    process.PROCESS_COMMAND_LINE,
+    process.PROCESS_ARGS_COUNT,
+    process.PROCESS_HASH_SHA256,
+    process.OTEL_FIM_PROCESS_NOT_HASHED,
+    a.PROCESS_USER_ID,
+    a.PROCESS_USER_NAME,
+    a.PROCESS_REAL_USER_ID,
+    a.PROCESS_REAL_USER_NAME,
+    process.PROCESS_SAVED_USER_ID,
+    process.PROCESS_SAVED_USER_NAME,
+    process.PROCESS_GROUP_ID,
+    process.PROCESS_GROUP_NAME,
+    process.PROCESS_REAL_GROUP_ID,
+    process.PROCESS_REAL_GROUP_NAME,
+    process.PROCESS_WORKING_DIRECTORY,
+    process.PROCESS_INTERACTIVE,
+    process.OTEL_FIM_PROCESS_TERMINAL,
+    process.PROCESS_SESSION_LEADER_PID,
+    process.PROCESS_GROUP_LEADER_PID,
+    process.PROCESS_LINUX_CGROUP,
+    process.CONTAINER_ID,
+    process.OTEL_FIM_SYSTEMD_UNIT,
+    a.PROCESS_PARENT_PID,
+    process.PROCESS_PARENT_ENTITY_ID,
+    a.PROCESS_PARENT_EXECUTABLE_PATH,
+    a.PROCESS_PARENT_COMMAND,
+    process.OTEL_FIM_PROCESS_ANCESTORS,
+    *_LOGIN,
+    process.OTEL_FIM_PROCESS_BACKEND,
+    process.OTEL_FIM_PROCESS_MISSING,
+)
+PROCESS_STARTED: Final = event(
+    "otel_fim.process.started",
+    "A process runs a program: `event.action` is exec for a new program, fork for a process that goes on with its "
+    "parent's, scan for one that was found running.",
+    _PROCESS,
+)
+PROCESS_EXITED: Final = event(
+    "otel_fim.process.exited",
+    "A process ended.",
+    (
+        *_PROCESS,
+        process.PROCESS_EXIT_CODE,
+        process.OTEL_FIM_PROCESS_EXIT_SIGNAL,
+        process.PROCESS_EXIT_TIME,
+        process.OTEL_FIM_PROCESS_DURATION,
+    ),
+)
+
+_AUTH: Final = (
+    a.EVENT_ACTION,
+    a.EVENT_OUTCOME,
+    a.USER_ID,
+    a.USER_NAME,
+    auth.OTEL_FIM_AUTH_USER_KNOWN,
+    auth.SOURCE_ADDRESS,
+    auth.SOURCE_PORT,
+    auth.OTEL_FIM_AUTH_SERVICE,
+    auth.OTEL_FIM_AUTH_METHOD,
+    auth.OTEL_FIM_AUTH_TERMINAL,
+    auth.OTEL_FIM_AUTH_REASON,
+    auth.OTEL_FIM_AUTH_SOURCES,
+    auth.OTEL_FIM_AUTH_COUNT,
+    auth.LOG_RECORD_ORIGINAL,
+    a.PROCESS_PID,
+    *_LOGIN,
+)
+AUTH_LOGIN: Final = event(
+    "otel_fim.auth.login",
+    "Someone logged in or tried to; a failure is a WARN.",
+    (*_AUTH, auth.OTEL_FIM_AUTH_KEY_FINGERPRINT, auth.OTEL_FIM_AUTH_KEY_TYPE),
+)
+AUTH_LOGOUT: Final = event("otel_fim.auth.logout", "A login ended.", (*_AUTH, auth.EVENT_DURATION))
+AUTH_PRIVILEGE: Final = event(
+    "otel_fim.auth.privilege",
+    "Someone used or tried to use another user's rights (sudo, su, doas, pkexec); a refusal is a WARN.",
+    (
+        *_AUTH,
+        auth.USER_EFFECTIVE_ID,
+        auth.USER_EFFECTIVE_NAME,
+        process.PROCESS_COMMAND_LINE,
+        process.PROCESS_WORKING_DIRECTORY,
+    ),
+)
+AUTH_ACCOUNT: Final = event(
+    "otel_fim.auth.account",
+    "An account or group changed; `event.action` is user_created, user_changed, user_deleted, group_created, "
+    "group_changed, group_deleted, password_changed, locked, unlocked, group_member_added, group_member_removed.",
+    (*_AUTH, auth.USER_TARGET_ID, auth.USER_TARGET_NAME, auth.GROUP_ID, auth.GROUP_NAME),
+    severity="WARN",
+)
+
+_LISTENER: Final = (
+    network.NETWORK_TRANSPORT,
+    network.NETWORK_TYPE,
+    network.NETWORK_LOCAL_ADDRESS,
+    network.NETWORK_LOCAL_PORT,
+    network.OTEL_FIM_LISTENER_EXPOSURE,
+    network.OTEL_FIM_LISTENER_BACKEND,
+    network.OTEL_FIM_LISTENER_NETWORK_NAMESPACE,
+    network.OTEL_FIM_LISTENER_WHILE_DOWN,
+    network.OTEL_FIM_LISTENER_PROCESSES,
+    process.OTEL_FIM_SYSTEMD_UNIT,
+    process.PROCESS_ENTITY_ID,
+    *_ACTOR,
+)
+LISTENER_OPENED: Final = event(
+    "otel_fim.listener.opened", "A socket takes connections or datagrams.", _LISTENER
+)
+LISTENER_CLOSED: Final = event("otel_fim.listener.closed", "A listening socket is gone.", _LISTENER)
+
+_PERSISTENCE: Final = (
+    p.OTEL_FIM_PERSISTENCE_KIND,
+    p.OTEL_FIM_PERSISTENCE_ID,
+    p.OTEL_FIM_PERSISTENCE_COMMAND,
+    p.OTEL_FIM_PERSISTENCE_USER,
+    p.OTEL_FIM_PERSISTENCE_TRIGGER,
+    p.OTEL_FIM_PERSISTENCE_ENABLED,
+    p.OTEL_FIM_PERSISTENCE_HASH,
+    p.OTEL_FIM_PERSISTENCE_BACKEND,
+    p.OTEL_FIM_PERSISTENCE_WHILE_DOWN,
+    a.FILE_PATH,
+    a.FILE_OWNER_ID,
+    a.FILE_OWNER_NAME,
+    a.FILE_GROUP_ID,
+    a.FILE_GROUP_NAME,
+    a.FILE_MODE,
+    a.FILE_HASH_SHA256,
+    *_ACTOR,
+)
+PERSISTENCE_ADDED: Final = event(
+    "otel_fim.persistence.added", "Something new starts by itself.", _PERSISTENCE, severity="WARN"
+)
+PERSISTENCE_CHANGED: Final = event(
+    "otel_fim.persistence.changed",
+    "What starts by itself was changed; the `otel_fim.before.` attributes tell what it was.",
+    (*_PERSISTENCE, p.OTEL_FIM_PERSISTENCE_CHANGED_ATTRIBUTES),
+    severity="WARN",
+)
+PERSISTENCE_REMOVED: Final = event(
+    "otel_fim.persistence.removed",
+    "It no longer starts by itself; the `otel_fim.before.` attributes tell what it was.",
+    _PERSISTENCE,
 )
 
 COVERAGE_GAP: Final = event(

@@ -21,9 +21,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from otel_fim.receivers.file_integrity import procfs, quick
+from otel_fim.host import procfs, quick
+from otel_fim.host.cache import BoundedCache
+from otel_fim.host.exits import Exited
 from otel_fim.receivers.file_integrity.backend import Actor
-from otel_fim.receivers.file_integrity.cache import BoundedCache
 
 PIDFS_MAGIC: Final = 0x50494446
 """`f_type` of the file system that pidfds live on since Linux 6.9, when their inodes became unique."""
@@ -35,16 +36,6 @@ _CACHE_SIZE: Final = 1024
 _FRESH_NANOSECONDS: Final = 1_000_000_000
 _PID_ALLOCATION_NANOSECONDS: Final = 300
 """Less than the kernel needs to hand out one pid, under one lock for the whole system."""
-
-
-@dataclass(slots=True, frozen=True)
-class Exited:
-    """What the kernel's accounting tells of a process that has ended."""
-
-    command: str
-    real_user_id: int
-    parent_pid: int
-    executable_path: str | None
 
 
 class ExitRecords(Protocol):

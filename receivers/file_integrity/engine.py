@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 
 from otel_fim.component import Health, ReceiverContext, StoppingError
+from otel_fim.host.identities import Identities
 from otel_fim.receivers.file_integrity import paths
 from otel_fim.receivers.file_integrity.announced import settle_announced
 from otel_fim.receivers.file_integrity.backend import Hint, Sink
@@ -22,7 +23,6 @@ from otel_fim.receivers.file_integrity.comparing import QUEUE_OVERFLOW, Comparer
 from otel_fim.receivers.file_integrity.config import FileIntegrityConfig
 from otel_fim.receivers.file_integrity.evaluate import Evaluator
 from otel_fim.receivers.file_integrity.gaps import Gaps
-from otel_fim.receivers.file_integrity.identities import Identities
 from otel_fim.receivers.file_integrity.pending import CREATED, SCAN, PendingPaths
 from otel_fim.receivers.file_integrity.records import RecordBuilder
 from otel_fim.receivers.file_integrity.scope import Scope

@@ -9,13 +9,13 @@ from functools import partial
 from typing import Final
 
 from otel_fim.component import Health, Receiver, ReceiverContext, StartError
+from otel_fim.host.own_processes import OwnProcesses
 from otel_fim.receivers.file_integrity.backend import Backend, BackendUnavailableError
 from otel_fim.receivers.file_integrity.backends import choose_backend
 from otel_fim.receivers.file_integrity.baseline import Baseline, BaselineError
 from otel_fim.receivers.file_integrity.config import FileIntegrityConfig
 from otel_fim.receivers.file_integrity.engine import Engine
 from otel_fim.receivers.file_integrity.metadata import Unhashed
-from otel_fim.receivers.file_integrity.own_processes import OwnProcesses
 from otel_fim.receivers.file_integrity.paths import display, is_below
 from otel_fim.receivers.file_integrity.scope import Rules, Scope, expand_paths, pseudo_mounts
 from otel_fim.receivers.file_integrity.takeover import take_over

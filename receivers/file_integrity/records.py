@@ -8,11 +8,11 @@ from typing import Final
 
 from otel_fim import names
 from otel_fim.component import Context
+from otel_fim.host.identities import Identities
 from otel_fim.names import events
 from otel_fim.names.registry import EVENTS
 from otel_fim.pipeline.coverage import timestamp
 from otel_fim.receivers.file_integrity.backend import Actor
-from otel_fim.receivers.file_integrity.identities import Identities
 from otel_fim.receivers.file_integrity.metadata import (
     Difference,
     FileState,

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal
 
-from otel_fim.receivers.file_integrity import quick
+from otel_fim.host import quick
+from otel_fim.host.exits import DRAIN_SECONDS, ExitAccounting
 from otel_fim.receivers.file_integrity.actor import ActorResolver
 from otel_fim.receivers.file_integrity.backend import Backend, BackendUnavailableError, Filter, Sink
 from otel_fim.receivers.file_integrity.backends import fanotify_events, kernel
@@ -32,7 +33,6 @@ from otel_fim.receivers.file_integrity.backends.links import LinkedFiles
 from otel_fim.receivers.file_integrity.backends.loop import Loop
 from otel_fim.receivers.file_integrity.backends.mounts import MountWatch, mounted_files
 from otel_fim.receivers.file_integrity.backends.watcher import REASON_IO_ERROR, Depth
-from otel_fim.receivers.file_integrity.exits import DRAIN_SECONDS, ExitAccounting
 
 _LARGEST_READ: Final = 64 * 1024
 _SMALL_READ: Final = 16 * 1024

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Hashable
 from typing import Final
 
+from otel_fim.host.cache import BoundedCache
 from otel_fim.receivers.file_integrity.backend import Filter
 from otel_fim.receivers.file_integrity.backends import kernel
 from otel_fim.receivers.file_integrity.backends.directories import Directory, twins
 from otel_fim.receivers.file_integrity.backends.mounts import contains
-from otel_fim.receivers.file_integrity.cache import BoundedCache
 
 FSID_SIZE: Final = 8
 _CACHE_SIZE: Final = 32_768

@@ -12,7 +12,7 @@ import os
 import struct
 from typing import Final
 
-from otel_fim.receivers.file_integrity import quick
+from otel_fim.host import quick
 
 AT_FDCWD: Final = -100
 AT_EMPTY_PATH: Final = 0x1000

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from otel_fim.host.exits import ExitAccounting
 from otel_fim.receivers.file_integrity.actor import ActorResolver, pidfd_inodes_are_unique
 from otel_fim.receivers.file_integrity.backend import Actor
-from otel_fim.receivers.file_integrity.exits import ExitAccounting
 
 SLEEP = os.path.realpath(shutil.which("sleep") or "/bin/sleep")
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_fim import names
+from otel_fim.host.identities import Identities
 from otel_fim.receivers.file_integrity.backend import Actor, Change, Hint
 from otel_fim.receivers.file_integrity.baseline import Baseline, database_size
-from otel_fim.receivers.file_integrity.identities import Identities
 from otel_fim.receivers.file_integrity.metadata import FileState, compare, from_stat, same_metadata
 from otel_fim.receivers.file_integrity.pending import SCAN, PendingPaths
 

@@ -13,9 +13,9 @@ import pytest
 
 from otel_fim import names
 from otel_fim.component import Health, StartError
+from otel_fim.host.own_processes import OwnProcesses
 from otel_fim.receivers.file_integrity import FileIntegrityReceiver
 from otel_fim.receivers.file_integrity.config import FileIntegrityConfig
-from otel_fim.receivers.file_integrity.own_processes import OwnProcesses
 
 Starter = Callable[..., FileIntegrityReceiver]
 

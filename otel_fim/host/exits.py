@@ -15,11 +15,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from otel_fim.receivers.file_integrity import procfs
-from otel_fim.receivers.file_integrity.actor import Exited
-from otel_fim.receivers.file_integrity.programs import Programs
+from otel_fim.host import procfs
+from otel_fim.host.programs import Programs
 
 DRAIN_SECONDS: Final = 0.5
 """How often `drain` has to be called so that the socket's buffer holds all exits of a busy host."""
@@ -50,6 +50,16 @@ _ATTRIBUTE: Final = struct.Struct("=HH")
 _STATS: Final = struct.Struct("=H78x32s8xI4xII")
 _STATS_12: Final = struct.Struct("=368xI12xQQ")
 _ATTRIBUTE_TYPE_MASK: Final = 0x3FFF
+
+
+@dataclass(slots=True, frozen=True)
+class Exited:
+    """What the kernel's accounting tells of a process that has ended."""
+
+    command: str
+    real_user_id: int
+    parent_pid: int
+    executable_path: str | None
 
 
 class Record(NamedTuple):
@@ -101,7 +111,7 @@ class ExitAccounting:
         self._programs.learn(f"/proc/{pid}/exe", executable)
 
     def find(self, pid: int, since: int) -> Exited | None:
-        """Implements `actor.ExitRecords`."""
+        """The one process with this pid that ended after `since` (monotonic ns); None when there was none, or more."""
         self.drain()
         if since < self._complete_since:
             return None

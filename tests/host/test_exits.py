@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_fim.receivers.file_integrity.cache import BoundedCache
-from otel_fim.receivers.file_integrity.exits import ExitAccounting, attributes, parse
-from otel_fim.receivers.file_integrity.programs import Programs
+from otel_fim.host.cache import BoundedCache
+from otel_fim.host.exits import ExitAccounting, attributes, parse
+from otel_fim.host.programs import Programs
 
 FAMILY = 31
 

@@ -54,7 +54,7 @@ class Identities:
             return known[1]
         with self._answered:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="file_integrity-names", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="host-names", daemon=True)
                 self._thread.start()
             if key not in self._asked:
                 self._asked.add(key)

@@ -7,7 +7,7 @@ import os
 import time
 from typing import Final
 
-from otel_fim.receivers.file_integrity.cache import BoundedCache
+from otel_fim.host.cache import BoundedCache
 
 _DIRECTORIES: Final = (
     b"/usr/bin",

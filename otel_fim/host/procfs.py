@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from otel_fim.receivers.file_integrity.quick import read_small, readlink
+from otel_fim.host.quick import read_small, readlink
 
 UNSET_ID: Final = 0xFFFFFFFF
 """What the kernel writes in `loginuid` and `sessionid` of a process that no login started."""

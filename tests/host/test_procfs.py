@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_fim.receivers.file_integrity import procfs
+from otel_fim.host import procfs
 
 COMMANDS = st.one_of(
     st.binary(max_size=15).filter(lambda name: b"\0" not in name),

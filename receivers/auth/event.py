@@ -1,0 +1,83 @@
+"""What lies between a source (which reads), a parser (which understands) and the merger (which joins).
+
+A source yields `Entry` values, a parser turns one into `AuthEvent` values, the merger makes one of several that tell
+of the same thing, and `records` turns what is left into records.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, frozen=True)
+class Entry:
+    """One line, journal entry, binary record or audit message, as its source gave it.
+
+    `source` is journald, audit, wtmp, btmp, utmp, or a log file's path. `identifier` is the program's name as
+    syslog has it (sshd, sudo); `pid` and `user_id` are trusted only when `trusted` is True: journald and the
+    kernel's audit state them of the sender themselves, a text log only repeats what the sender wrote.
+    `message` is untrusted text without control characters decoded. `fields` holds what the source has beside it
+    (journal fields, audit key-value pairs), names as in the source.
+    """
+
+    source: str
+    time_unix_nano: int
+    identifier: str
+    message: str
+    pid: int | None = None
+    user_id: int | None = None
+    trusted: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+class Kind(enum.Enum):
+    """Which record an event becomes."""
+
+    LOGIN = "login"
+    LOGOUT = "logout"
+    PRIVILEGE = "privilege"
+    ACCOUNT = "account"
+
+
+@dataclass(slots=True, frozen=True)
+class AuthEvent:
+    """Something that happened, as one source tells it. None means that this source does not say.
+
+    `outcome` is success or failure. `action` is `event.action`: login, logout, sudo, su, doas, pkexec, or one of
+    the account actions of `events.AUTH_ACCOUNT`. `user` is who logs in, or who acts; `effective_user` whom they
+    become; `target_user` and `group` the account that changes. `pid` is the process that decided (sshd's, sudo's).
+    `session_id` is the kernel's audit session. Ids are the kernel's numbers. `sources` grows when events are merged.
+    """
+
+    kind: Kind
+    time_unix_nano: int
+    sources: tuple[str, ...]
+    action: str
+    outcome: str = "success"
+    service: str | None = None
+    user: str | None = None
+    user_id: int | None = None
+    user_known: bool | None = None
+    effective_user: str | None = None
+    effective_user_id: int | None = None
+    target_user: str | None = None
+    target_user_id: int | None = None
+    group: str | None = None
+    group_id: int | None = None
+    method: str | None = None
+    reason: str | None = None
+    source_address: str | None = None
+    source_port: int | None = None
+    terminal: str | None = None
+    command: str | None = None
+    working_directory: str | None = None
+    key_type: str | None = None
+    key_fingerprint: str | None = None
+    pid: int | None = None
+    login_user_id: int | None = None
+    session_id: int | None = None
+    duration_nanoseconds: int | None = None
+    count: int = 1
+    original: str | None = None
