@@ -41,7 +41,10 @@ OTEL_FIM_AUTH_METHOD: Final = attribute(
     "publickey",
 )
 OTEL_FIM_AUTH_SERVICE: Final = attribute(
-    "otel_fim.auth.service", "string", "The program that decided: sshd, login, sudo, su, useradd, …", "sshd"
+    "otel_fim.auth.service",
+    "string",
+    "The program that decided, such as sshd, login, sudo, su or useradd.",
+    "sshd",
 )
 OTEL_FIM_AUTH_TERMINAL: Final = attribute(
     "otel_fim.auth.terminal", "string", "The terminal that it happened on.", "pts/0"
