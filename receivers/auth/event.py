@@ -19,7 +19,8 @@ class Entry:
     syslog has it (sshd, sudo); `pid` and `user_id` are trusted only when `trusted` is True: journald and the
     kernel's audit state them of the sender themselves, a text log only repeats what the sender wrote.
     `message` is untrusted text without control characters decoded. `fields` holds what the source has beside it
-    (journal fields, audit key-value pairs), names as in the source.
+    (journal fields, audit key-value pairs), names as in the source. `identity` is the same when the source gives
+    the same entry again after a crash, and differs between entries of one source.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Entry:
     user_id: int | None = None
     trusted: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
+    identity: str | None = None
 
 
 class Kind(enum.Enum):
