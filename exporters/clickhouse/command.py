@@ -10,7 +10,7 @@ from otel_fim.config.model import parse_duration
 from otel_fim.exporters.clickhouse.rows import TYPES
 from otel_fim.exporters.clickhouse.schema import HOT_KEYS, IndexKind, create_database, create_table
 from otel_fim.exporters.clickhouse.table import Column, Table
-from otel_fim.exporters.clickhouse.views import VIEWS
+from otel_fim.exporters.clickhouse.view_list import VIEWS
 
 HELP: Final = "print the ClickHouse schema"
 

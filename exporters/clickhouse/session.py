@@ -27,7 +27,8 @@ from otel_fim.exporters.clickhouse.plan import Insert
 from otel_fim.exporters.clickhouse.schema import add_event_name, create_database, create_table
 from otel_fim.exporters.clickhouse.sql import literal, qualified
 from otel_fim.exporters.clickhouse.table import Column, SchemaError, Table
-from otel_fim.exporters.clickhouse.views import VIEWS, View
+from otel_fim.exporters.clickhouse.view_list import VIEWS
+from otel_fim.exporters.clickhouse.views import View
 from otel_fim.otlp import clean_record
 from otel_fim.version import __version__
 
