@@ -1,0 +1,106 @@
+"""What a kind of persistence is: where it lives (`Place`) and how its items are read (`Kind`, `FileKind`).
+
+A kind works with paths as they are inside the watched root and touches the disk through its `Reader` only. What
+turns bytes into items is a pure function that never raises, beside the class, so that it can be tested with anything;
+what it cannot make sense of it counts with `File.reject`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from otel_fim.receivers.persistence.item import Item
+
+if TYPE_CHECKING:
+    from otel_fim.receivers.persistence.hosts import Host
+    from otel_fim.receivers.persistence.reader import Reader
+
+
+@dataclass(slots=True, frozen=True)
+class Place:
+    """A file (`names` None), or the files in a directory whose names match the shell pattern `names`.
+
+    `recursive` takes sub-directories in. `uid` and `user` say whose home directory it lies in, None and empty
+    elsewhere: symbolic links there are followed only to what that user may read.
+    """
+
+    path: bytes
+    names: bytes | None = None
+    recursive: bool = False
+    uid: int | None = None
+    user: str = ""
+
+    def covers(self, path: bytes) -> bool:
+        """Whether a file with this path is one of the place's."""
+        if self.names is None:
+            return path == self.path
+        directory, _, name = path.rpartition(b"/")
+        if directory != self.path and not (
+            self.recursive and directory.startswith(self.path.rstrip(b"/") + b"/")
+        ):
+            return False
+        return matches(name, self.names)
+
+    def touched_by(self, directory: bytes) -> bool:
+        """Whether the place lies at or below this directory, or this directory below it: moved as a whole, it
+        takes files of the place along."""
+        own = self.path
+        return (
+            own == directory
+            or own.startswith(directory.rstrip(b"/") + b"/")
+            or (self.names is not None and self.recursive and directory.startswith(own.rstrip(b"/") + b"/"))
+        )
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(pattern: bytes) -> re.Pattern[bytes]:
+    return re.compile(fnmatch.translate(pattern.decode("latin-1")).encode("latin-1"), re.DOTALL)
+
+
+def matches(name: bytes, pattern: bytes) -> bool:
+    """Whether a name matches a shell pattern (`*`, `?`, `[…]`), case-sensitive."""
+    return pattern == b"*" or _compiled(pattern).match(name) is not None
+
+
+class Kind(ABC):
+    """A kind of persistence. One instance serves one receiver and is used by one thread.
+
+    `name` is what the configuration's `kinds` lists; the items' own `kind` may be finer (`systemd` has
+    `systemd_service`, `systemd_timer`, …). `version` goes up when the same files give other items than before: the
+    items in the state are then taken anew instead of being told as changed.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def places(self, host: Host) -> Sequence[Place]:
+        """Where files belong to this kind, whether they exist or not. Asked again at every scan."""
+
+    @abstractmethod
+    def read(self, host: Host, reader: Reader) -> Iterable[Item]:
+        """All items there are now. What cannot be read is noted by the reader and not taken for removed."""
+
+
+class FileKind(Kind):
+    """A kind whose items depend on nothing but the file that they stand in: one file can be read again alone."""
+
+    @abstractmethod
+    def read_file(self, path: bytes, place: Place, reader: Reader) -> Iterable[Item]:
+        """The items of one file, all with `path` as their path; none when it is not there (usually
+        `reader.parsed(path, parse, place)`)."""
+
+    def read(self, host: Host, reader: Reader) -> Iterator[Item]:
+        """The items of every file in the places; a file in two places is read for the first one."""
+        seen: set[bytes] = set()
+        for place in self.places(host):
+            for path in reader.files(place):
+                if path not in seen:
+                    seen.add(path)
+                    yield from self.read_file(path, place, reader)
