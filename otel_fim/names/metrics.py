@@ -18,6 +18,12 @@ RECEIVER_REFUSED: Final = metric(
 RECEIVER_FAILED: Final = metric(
     "otelcol_receiver_failed_log_records", "counter", "{records}", "Records that failed inside the receiver."
 )
+RECEIVER_REJECTED_INPUTS: Final = metric(
+    "otel_fim_receiver_rejected_inputs",
+    "counter",
+    "{inputs}",
+    "Inputs that a receiver could not read: malformed log lines, kernel messages, file entries.",
+)
 PROCESSOR_INCOMING: Final = metric(
     "otelcol_processor_incoming_items", "counter", "{items}", "Records given to a processor."
 )

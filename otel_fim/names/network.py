@@ -25,7 +25,16 @@ OTEL_FIM_LISTENER_EXPOSURE: Final = attribute(
     "any",
 )
 OTEL_FIM_LISTENER_BACKEND: Final = attribute(
-    "otel_fim.listener.backend", "string", "What saw it: sock_diag, proc or psutil.", "sock_diag"
+    "otel_fim.listener.backend",
+    "string",
+    "What saw it: tracepoint (the kernel told at once), sock_diag, proc or psutil.",
+    "sock_diag",
+)
+OTEL_FIM_LISTENER_IPV6_ONLY: Final = attribute(
+    "otel_fim.listener.ipv6_only",
+    "boolean",
+    "False when an IPv6 socket takes IPv4 connections too.",
+    "false",
 )
 OTEL_FIM_LISTENER_NETWORK_NAMESPACE: Final = attribute(
     "otel_fim.listener.network_namespace",
