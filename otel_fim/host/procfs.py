@@ -8,23 +8,26 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from otel_fim.host.quick import read_small, readlink
 
 UNSET_ID: Final = 0xFFFFFFFF
 """What the kernel writes in `loginuid` and `sessionid` of a process that no login started."""
 CLOCK_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+TICK_NANOSECONDS: Final = 1_000_000_000 // CLOCK_TICKS_PER_SECOND
 
 # include/linux/sched.h; the numbers are what `flags` in proc(5) is made of.
 _PF_EXITING: Final = 0x00000004
+_PF_KTHREAD: Final = 0x00200000
 _DELETED: Final = b" (deleted)"
 _STEP_NANOSECONDS: Final = 50_000_000
 
 
 @dataclass(slots=True, frozen=True)
 class Stat:
-    """What `/proc/PID/stat` tells. `start_ticks` counts clock ticks from boot to the start of the process."""
+    """What `/proc/PID/stat` tells. `start_ticks` counts clock ticks from boot to the start of the process; the pids of
+    the leaders are -1 for a process that is past them, `terminal` is the kernel's device number (0: none)."""
 
     pid: int
     command: bytes
@@ -32,11 +35,30 @@ class Stat:
     parent_pid: int
     flags: int
     start_ticks: int
+    group_leader_pid: int = -1
+    session_leader_pid: int = -1
+    terminal: int = 0
+
+    @property
+    def kernel_thread(self) -> bool:
+        """Whether it is a thread of the kernel's, not a process."""
+        return bool(self.flags & _PF_KTHREAD)
 
     @property
     def exiting(self) -> bool:
         """Whether the process has ended, or is past the point where its program was let go."""
         return self.state in (b"Z", b"X") or bool(self.flags & _PF_EXITING)
+
+
+@dataclass(slots=True, frozen=True)
+class Credentials:
+    """The `Uid:` and `Gid:` lines of `/proc/PID/status`."""
+
+    real_user: int
+    effective_user: int
+    saved_user: int
+    real_group: int
+    effective_group: int
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,6 +85,9 @@ def parse_stat(content: bytes) -> Stat:
         _decimal(fields[1]),
         _decimal(fields[6]),
         _decimal(fields[19]),
+        _signed(fields[2]),
+        _signed(fields[3]),
+        _signed(fields[4]),
     )
 
 
@@ -71,14 +96,25 @@ def parse_user_ids(status: bytes) -> UserIds:
 
     The kernel escapes newlines in the `Name:` line, so that only its own `Uid:` stands at a line's start.
     """
-    start = status.find(b"\nUid:\t")
+    real, effective, *_ = _ids(status, "Uid")
+    return UserIds(real, effective)
+
+
+def parse_credentials(status: bytes) -> Credentials:
+    """The user and group ids in `/proc/PID/status`. Raises `ValueError` when they are not there."""
+    users, groups = _ids(status, "Uid"), _ids(status, "Gid")
+    return Credentials(users[0], users[1], users[2], groups[0], groups[1])
+
+
+def _ids(status: bytes, kind: str) -> list[int]:
+    start = status.find(b"\n%s:\t" % kind.encode())
     if start < 0:
-        raise ValueError("/proc/PID/status has no Uid line")
+        raise ValueError(f"/proc/PID/status has no {kind} line")
     end = status.find(b"\n", start + 1)
     fields = status[start + 6 : end if end >= 0 else len(status)].split()
     if len(fields) != 4:
-        raise ValueError("the Uid line of /proc/PID/status has not four numbers")
-    return UserIds(_decimal(fields[0]), _decimal(fields[1]))
+        raise ValueError(f"the {kind} line of /proc/PID/status has not four numbers")
+    return [_decimal(field) for field in fields]
 
 
 def parse_id(content: bytes) -> int | None:
@@ -94,6 +130,10 @@ def _decimal(digits: bytes) -> int:
     return int(digits)
 
 
+def _signed(digits: bytes) -> int:
+    return -_decimal(digits[1:]) if digits.startswith(b"-") else _decimal(digits)
+
+
 def text(name: bytes) -> str:
     """A name of the kernel's as text: bytes that are not UTF-8 become `\\xNN`, everything else stays."""
     return name.decode("utf-8", "backslashreplace")
@@ -107,6 +147,11 @@ def read_stat(pid: int) -> Stat:
 def read_user_ids(pid: int) -> UserIds:
     """Raises `OSError` when there is no such process (any more)."""
     return parse_user_ids(read_small(b"/proc/%d/status" % pid))
+
+
+def read_credentials(pid: int) -> Credentials:
+    """Raises `OSError` when there is no such process (any more)."""
+    return parse_credentials(read_small(b"/proc/%d/status" % pid))
 
 
 def read_login_ids(pid: int) -> tuple[int | None, int | None]:
@@ -132,7 +177,19 @@ def read_executable(pid: int) -> bytes | None:
 
     Raises `OSError` when there is no such process (any more), `PermissionError` for someone else's.
     """
-    link = b"/proc/%d/exe" % pid
+    return _read_link(pid, b"/proc/%d/exe" % pid)
+
+
+def read_working_directory(pid: int) -> bytes | None:
+    """The working directory; None for processes that have exited but were not waited for. One that has been removed
+    since is given by the name it had.
+
+    Raises `OSError` when there is no such process (any more), `PermissionError` for someone else's.
+    """
+    return _read_link(pid, b"/proc/%d/cwd" % pid)
+
+
+def _read_link(pid: int, link: bytes) -> bytes | None:
     try:
         path = readlink(link)
     except FileNotFoundError:
@@ -153,27 +210,36 @@ def _is_unlinked(link: bytes) -> bool:
 
 
 class BootClock:
-    """Turns times since boot into times since the epoch, the same result for the same process every time.
+    """Turns times since boot into times since the epoch, the same result for the same process every time, whichever
+    of the clocks is asked.
 
     The offset is kept until the wall clock has been set (a difference of more than 50 ms).
     """
 
-    __slots__ = ("_offset",)
+    __slots__ = ()
+    _offset: ClassVar[int | None] = None
 
     def __init__(self) -> None:
-        self._offset = self._current()
+        if BootClock._offset is None:
+            BootClock._offset = self._current()
 
     @staticmethod
     def _current() -> int:
         return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
+    @classmethod
+    def offset(cls) -> int:
+        """Nanoseconds from the epoch to boot."""
+        current = cls._current()
+        if cls._offset is None or abs(current - cls._offset) > _STEP_NANOSECONDS:
+            cls._offset = current
+        return cls._offset
+
     def epoch_nanoseconds(self, ticks: int) -> int:
         """Nanoseconds since the epoch, as exact as a clock tick (10 ms on most systems)."""
-        current = self._current()
-        if abs(current - self._offset) > _STEP_NANOSECONDS:
-            self._offset = current
-        return self._offset + ticks * (1_000_000_000 // CLOCK_TICKS_PER_SECOND)
+        return self.offset() + ticks * TICK_NANOSECONDS
 
     def ticks(self, epoch_nanoseconds: int) -> int:
         """The clock tick after boot that `epoch_nanoseconds` gave this time for."""
-        return (epoch_nanoseconds - self._offset) // (1_000_000_000 // CLOCK_TICKS_PER_SECOND)
+        offset = BootClock._offset
+        return (epoch_nanoseconds - (self.offset() if offset is None else offset)) // TICK_NANOSECONDS

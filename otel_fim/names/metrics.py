@@ -71,3 +71,9 @@ COVERAGE_GAPS: Final = metric("otel_fim_coverage_gaps", "counter", "{gaps}", "Co
 COMPONENT_LOG_SUPPRESSED: Final = metric(
     "otel_fim_log_messages_suppressed", "counter", "{messages}", "Log messages that the rate limit held back."
 )
+PROCESS_TABLE_EVICTED: Final = metric(
+    "otel_fim_process_table_evicted",
+    "counter",
+    "{processes}",
+    "Processes that had to make room in the process table.",
+)

@@ -36,13 +36,13 @@ def test_stat_with_any_name(
         start,
     )
     stat = procfs.parse_stat(content)
-    assert stat == procfs.Stat(pid, command, state.encode(), parent, flags, start)
+    assert stat == procfs.Stat(pid, command, state.encode(), parent, flags, start, 5, 6, 7)
     assert stat.exiting == (state in "ZX" or bool(flags & 4))
 
 
 @given(st.binary(max_size=200))
 def test_anything_else_is_a_value_error(content: bytes) -> None:
-    for parse in (procfs.parse_stat, procfs.parse_user_ids, procfs.parse_id):
+    for parse in (procfs.parse_stat, procfs.parse_user_ids, procfs.parse_credentials, procfs.parse_id):
         try:
             parse(content)
         except ValueError:
