@@ -56,6 +56,10 @@ class Host:
                 return user
         return ""
 
+    def user_names(self) -> frozenset[str]:
+        """The names of all users."""
+        return frozenset(user for user, _, _ in self._users())
+
     def refresh(self) -> None:
         """Has the home directories looked up again, at the start of a scan."""
         self._homes = None

@@ -87,6 +87,11 @@ class Kind(ABC):
     def read(self, host: Host, reader: Reader) -> Iterable[Item]:
         """All items there are now. What cannot be read is noted by the reader and not taken for removed."""
 
+    def related(self, path: bytes, item: Item) -> bool:
+        """Whether a change of the file `path` may be what changed the item, so that whoever made the one made the
+        other."""
+        return path == item.path
+
 
 class FileKind(Kind):
     """A kind whose items depend on nothing but the file that they stand in: one file can be read again alone."""

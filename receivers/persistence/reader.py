@@ -144,9 +144,6 @@ class Reader:
 
     def readlink(self, path: bytes) -> bytes | None:
         """Where a symbolic link points, as it stands there; None for anything else."""
-        found = self.stat(path, follow=False)
-        if found is None or not stat.S_ISLNK(found.st_mode):
-            return None
         return self._noting(path, lambda: self._rooted.readlink(path))
 
     def resolve(self, path: bytes) -> bytes | None:

@@ -35,7 +35,12 @@ class Rooted:
         return os.lstat(self._outside(path, follow=follow))
 
     def readlink(self, path: bytes) -> bytes:
-        return os.readlink(self._outside(path, follow=False))
+        try:
+            return os.readlink(self._outside(path, follow=False))
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise FileNotFoundError(error.errno, "no symbolic link") from error
+            raise
 
     def resolve(self, path: bytes) -> bytes:
         """With every link followed. Raises `FileNotFoundError` when it leads nowhere."""
