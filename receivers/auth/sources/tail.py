@@ -1,0 +1,328 @@
+"""Follows a log by name: through rotation by renaming or by copying and emptying, and through restarts.
+
+Files are read from a queue, the oldest first; the last one is the file that the name stands for now. What was
+rotated stays in the queue for a while, because its writer may have it open still. Where reading had got to is
+recognised by inode and by a checksum over the bytes before the offset, so that a file that was emptied and filled
+again, or a rotated copy, is taken for what it is. What was gone before it could be read is a gap.
+
+Not to be seen by anyone: what is written between logrotate's copying and emptying (`copytruncate`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
+
+from otel_fim.receivers.auth.sources.framing import (
+    REJECTED_LONG,
+    REJECTED_UNTERMINATED,
+    WINDOW_BYTES,
+    Framing,
+)
+from otel_fim.receivers.auth.sources.rotation import FINGERPRINT_BYTES, Sibling, holds, open_regular, siblings
+from otel_fim.receivers.auth.sources.source import (
+    REASON_DENIED,
+    REASON_DESTROYED,
+    REASON_ERROR,
+    REASON_MISSING,
+    Position,
+    StartAt,
+)
+from otel_fim.receivers.auth.sources.tailed import Place, Tailed, decode, encode
+
+LINGER_SECONDS: Final = 60.0
+"""How long a rotated file has to be quiet before it is closed."""
+MISSING_SECONDS: Final = 10.0
+"""How long a name may stand for no file before that is a gap; rotation leaves it empty for a moment."""
+_MOST_FILES: Final = 32
+
+
+class Frame(NamedTuple):
+    """A line or record. `identity` is inode, offset and checksum."""
+
+    identity: str
+    data: bytes
+
+
+class Reader(Protocol):
+    """What a tail tells: see `source.Sink`. `frames` may raise to end the tail."""
+
+    def frames(self, frames: list[Frame], modified: int) -> None: ...
+    def rejected(self, reason: str, count: int = 1) -> None: ...
+    def gap(self, reason: str, detail: str, start_ns: int, end_ns: int | None = None) -> None: ...
+    def restored(self, reason: str, detail: str) -> None: ...
+
+
+class Tail:
+    """For one thread. `pump` reads what there is and returns; a `Waiter` says when to call it again."""
+
+    def __init__(
+        self,
+        path: str,
+        framing: Framing,
+        reader: Reader,
+        *,
+        start_at: StartAt = "end",
+        linger: float = LINGER_SECONDS,
+        missing: float = MISSING_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path = path
+        self._framing = framing
+        self._reader = reader
+        self._start_at_end = start_at == "end" and os.path.lexists(path)
+        self._linger = linger
+        self._missing = missing
+        self._monotonic = monotonic
+        self._queue: list[Tailed] = []
+        self._moved = False
+        self._missing_since: float | None = None
+        self._seen = time.time_ns()
+        self._gaps: set[str] = set()
+
+    def descriptors(self) -> Iterable[int]:
+        return [file.descriptor for file in self._queue]
+
+    def position(self) -> Position:
+        return encode([file.place() for file in self._queue], self._seen)
+
+    def close(self) -> None:
+        for file in self._queue:
+            file.close()
+        self._queue.clear()
+
+    def restore(self, position: Position) -> None:
+        """Goes on where a former tail was. Raises `ValueError` for what is no position of a tail."""
+        places, self._seen = decode(position)
+        if not places:
+            return
+        self._start_at_end = False
+        for place in places[:-1]:
+            self._queue += self._earlier(place, newer=False)
+        descriptor = self._still_current(places[-1])
+        if descriptor is None:
+            self._queue += self._earlier(places[-1], newer=True)
+        else:
+            place = places[-1]
+            self._queue.append(self._open(descriptor, place.offset, place.skipping, place.modified))
+        self._moved = True
+
+    def pump(self) -> None:
+        """Reads all that can be read now. Raises what the reader raises."""
+        try:
+            self._adopt()
+            at = 0
+            while at < len(self._queue):
+                if self._read(self._queue[at]):
+                    at += 1
+            self._retire()
+            self._close_gap(REASON_ERROR, "can be read again")
+        except OSError as error:
+            self._open_gap(REASON_ERROR, f"{self._path} cannot be read: {error.strerror or error}")
+        if self._moved:
+            self._moved = False
+            self._reader.frames([], 0)
+
+    def seconds_to_next(self) -> float | None:
+        """When `pump` has to be called though nothing changed; None: not for that."""
+        if self._missing_since is not None and REASON_MISSING not in self._gaps:
+            return self._missing
+        return self._linger if len(self._queue) > 1 else None
+
+    # --- Which files --------------------------------------------------------------------------------------
+
+    def _adopt(self) -> None:
+        """Brings the queue to end with the file that the name stands for."""
+        try:
+            status = os.stat(self._path)
+            last = self._queue[-1] if self._queue else None
+            if last is not None and (last.device, last.inode) == (status.st_dev, status.st_ino):
+                self._present()
+                if last.offset == 0 and last.modified != status.st_mtime_ns:
+                    self._emptied_unseen(last)
+                return
+            descriptor = open_regular(self._path)
+        except FileNotFoundError:
+            self._absent()
+            return
+        except PermissionError as error:
+            self._start_at_end = self._start_at_end and not self._queue
+            self._open_gap(REASON_DENIED, f"{self._path} cannot be read: {error.strerror}; run as root")
+            return
+        self._present()
+        if last is None:
+            size = os.fstat(descriptor).st_size
+            offset = self._framing.end(descriptor, size) if self._start_at_end else 0
+            self._queue.append(self._open(descriptor, offset))
+        else:
+            try:
+                between = self._since(last)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._queue += [*between, self._open(descriptor)]
+        self._start_at_end = False
+        self._moved = True
+
+    def _present(self) -> None:
+        self._missing_since = None
+        self._close_gap(REASON_MISSING, "is there again")
+        self._close_gap(REASON_DENIED, "can be read again")
+
+    def _absent(self) -> None:
+        self._start_at_end = False
+        now = self._monotonic()
+        if self._missing_since is None:
+            self._missing_since = now
+        if now - self._missing_since >= self._missing:
+            self._open_gap(REASON_MISSING, f"{self._path} does not exist; it is read when it appears")
+
+    def _since(self, last: Tailed) -> list[Tailed]:
+        """The files that had the name after `last`, which is held open, and before the present one."""
+        found = self._siblings(last.inode)
+        index = next((i for i, sibling in enumerate(found) if sibling.inode == last.inode), None)
+        if index is not None:
+            return self._open_all(found[:index])
+        modified = os.fstat(last.descriptor).st_mtime_ns
+        newer = [sibling for sibling in found if sibling.modified >= modified and not sibling.compressed]
+        # The first of several compressed files may be `last` itself, which has been read through its descriptor.
+        squeezed = [sibling for sibling in found if sibling.compressed and sibling.modified > modified]
+        if newer or squeezed:
+            self._destroyed(f"{self._path} was rotated more than once, and not all of it is left")
+        return self._open_all(newer)
+
+    def _emptied_unseen(self, last: Tailed) -> None:
+        """At offset 0 nothing tells an emptied file from one just begun, but the copy that was made of it does."""
+        copies = [s for s in self._siblings() if s.modified > last.modified and not s.compressed]
+        last.modified = os.fstat(last.descriptor).st_mtime_ns
+        if copies:
+            self._queue[-1:] = [*self._open_all(copies), last]
+            self._moved = True
+
+    def _emptied(self, last: Tailed) -> None:
+        """The file was emptied, and perhaps filled again: what was not read may be in a copy."""
+        chain = self._earlier(last.place(), newer=True)
+        last.rewind()
+        self._queue[-1:] = [*chain, last]
+        self._moved = True
+
+    def _still_current(self, place: Place) -> int | None:
+        """The descriptor of the file that the name stands for, when that is the one of this place."""
+        descriptor = holds(self._path, place.offset, place.fingerprint)
+        if descriptor is None or place.offset > 0 or os.fstat(descriptor).st_ino == place.inode:
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def _earlier(self, place: Place, *, newer: bool) -> list[Tailed]:
+        """The rotated file that has this place, and those after it (`newer`). What is not found is a gap."""
+        found = self._siblings()
+        by_inode = sorted(range(len(found)), key=lambda i: found[i].inode != place.inode)
+        for index in by_inode:
+            sibling = found[index]
+            if sibling.compressed or (place.offset == 0 and sibling.inode != place.inode):
+                continue
+            descriptor = holds(sibling.path, place.offset, place.fingerprint)
+            if descriptor is not None:
+                file = self._open(descriptor, place.offset, place.skipping)
+                return [file, *(self._open_all(found[:index]) if newer else [])]
+        squeezed = [s for s in found if s.compressed and s.modified >= place.modified]
+        where = f"; the rest may be in {squeezed[-1].path}" if squeezed else ""
+        self._destroyed(
+            f"{self._path} was emptied, replaced or removed after byte {place.offset} was read, and no plain copy has "
+            f"what followed{where}"
+        )
+        if not newer:
+            return []
+        return self._open_all(s for s in found if s.modified >= place.modified and not s.compressed)
+
+    def _siblings(self, also: int | None = None) -> list[Sibling]:
+        """The rotated files that are not in the queue, save the one with the inode `also`."""
+        known = {file.inode for file in self._queue} - {also}
+        return [sibling for sibling in siblings(self._path) if sibling.inode not in known]
+
+    def _open_all(self, newest_first: Iterable[Sibling]) -> list[Tailed]:
+        """Files to be read from their beginning, oldest first."""
+        opened = []
+        for sibling in list(newest_first)[::-1]:
+            if sibling.compressed:
+                self._destroyed(f"{sibling.path} was compressed before it was read")
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                opened.append(self._open(open_regular(sibling.path)))
+        return opened
+
+    def _open(
+        self, descriptor: int, offset: int = 0, skipping: bool = False, modified: int | None = None
+    ) -> Tailed:
+        file = Tailed.at(descriptor, offset, skipping=skipping, grown=self._monotonic())
+        if modified is not None:
+            file.modified = modified
+        return file
+
+    def _retire(self) -> None:
+        """Closes rotated files that have been quiet for long."""
+        now = self._monotonic()
+        for file in self._queue[:-1]:
+            if now - file.grown >= self._linger or len(self._queue) > _MOST_FILES:
+                if file.rest():
+                    self._reader.rejected(REJECTED_UNTERMINATED)
+                file.close()
+                self._queue.remove(file)
+                self._moved = True
+
+    # --- What is in them ----------------------------------------------------------------------------------
+
+    def _read(self, file: Tailed) -> bool:
+        """To the end; False when the queue has other files in this one's stead."""
+        while True:
+            known = len(file.before)
+            modified = os.fstat(file.descriptor).st_mtime_ns
+            # One read for what is known and what is new: in between the file may be emptied.
+            data = os.pread(file.descriptor, known + WINDOW_BYTES, file.offset - known)
+            if data[:known] != file.before:
+                if file is self._queue[-1]:
+                    self._emptied(file)
+                else:
+                    self._destroyed(f"a rotated file of {self._path} was changed while it was read")
+                    file.close()
+                    self._queue.remove(file)
+                return False
+            self._seen = time.time_ns()
+            file.modified = modified
+            new = data[known:]
+            found = self._framing.split(new, file.skipping)
+            if not found.consumed:
+                return True
+            frames = [
+                Frame(f"{file.inode:x}:{file.offset + at:x}:{zlib.crc32(frame):08x}", frame)
+                for at, frame in found.frames
+            ]
+            file.offset += found.consumed
+            file.before = data[: known + found.consumed][-FINGERPRINT_BYTES:]
+            file.skipping = found.skipping
+            file.grown = self._monotonic()
+            if found.cut:
+                self._reader.rejected(REJECTED_LONG, found.cut)
+            self._moved = False
+            self._reader.frames(frames, modified)
+
+    # --- Gaps ---------------------------------------------------------------------------------------------
+
+    def _destroyed(self, detail: str) -> None:
+        self._reader.gap(REASON_DESTROYED, detail, self._seen, time.time_ns())
+        self._moved = True
+
+    def _open_gap(self, reason: str, detail: str) -> None:
+        if reason not in self._gaps:
+            self._gaps.add(reason)
+            self._reader.gap(reason, detail, time.time_ns())
+
+    def _close_gap(self, reason: str, detail: str) -> None:
+        if reason in self._gaps:
+            self._gaps.discard(reason)
+            self._reader.restored(reason, f"{self._path} {detail}")
