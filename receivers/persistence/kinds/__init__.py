@@ -12,6 +12,11 @@ MODULES: Final = (
     "at_jobs",
     "systemd",
     "init_scripts",
+    "shell_startup",
+    "ssh_access",
+    "sudoers",
+    "pam",
+    "dynamic_linker",
 )
 """In the order in which they are read."""
 
