@@ -43,6 +43,18 @@ class Kind(enum.Enum):
     ACCOUNT = "account"
 
 
+class Weight(enum.IntEnum):
+    """What a line is worth for the record.
+
+    A decision is the event itself (`Accepted password for …`). A hint tells of it and stands for it when no decision
+    comes (`session opened`, `Invalid user`). Support adds to it and never makes a record (`New session 5`).
+    """
+
+    SUPPORT = 0
+    HINT = 1
+    DECISION = 2
+
+
 @dataclass(slots=True, frozen=True)
 class AuthEvent:
     """Something that happened, as one source tells it. None means that this source does not say.
@@ -83,3 +95,22 @@ class AuthEvent:
     duration_nanoseconds: int | None = None
     count: int = 1
     original: str | None = None
+    changes: tuple[str, ...] = ()
+    """What changed of an account, such as `home: /home/bob -> /srv/bob`."""
+    host_session: str | None = None
+    """The session's name with systemd-logind."""
+    login_key: str | None = None
+    """The login that a logout ends, as `sessions` names it."""
+    login_time_unix_nano: int | None = None
+    part: str = "decision"
+    """Which line of the story this is: two events of one source with the same part are two stories."""
+    weight: Weight = Weight.DECISION
+    patience: float | None = None
+    """Seconds that a hint waits for its decision; None: the merge window."""
+    exact_pid: bool = True
+    """False when `pid` is a helper of the process that decides."""
+    trusted: bool = False
+    identity: str | None = None
+    """The entry's `identity`."""
+    identifier: str | None = None
+    """The entry's `identifier`: with `original` it recognises one line in two logs."""

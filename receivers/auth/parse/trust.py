@@ -1,0 +1,59 @@
+"""Whether the sender of a journal entry is who it says it is.
+
+journald takes the sender's pid and user id from the kernel, and its program and capabilities from /proc; the identifier
+and the message are the sender's own words. Anybody can write `sshd` there. A text log has nothing but those words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind
+from otel_fim.receivers.auth.parse import values
+
+_SETUID: Final = frozenset(
+    {"su", "sudo", "doas", "pkexec", "passwd", "chsh", "chfn", "gpasswd", "chage", "newgrp", "login"}
+)
+"""Programs that ordinary users start and that run with root's rights: the kernel tells their caller's user id."""
+_PLACES: Final = (
+    "/usr/bin/",
+    "/usr/sbin/",
+    "/bin/",
+    "/sbin/",
+    "/usr/local/bin/",
+    "/usr/local/sbin/",
+    "/run/wrappers/",
+)
+_SSHD: Final = frozenset({"sshd", "sshd-session"})
+
+
+def believable(entry: Entry, event: AuthEvent, user_name: Callable[[int], str | None]) -> bool:
+    """Whether the kernel's word about the sender allows what the event says."""
+    if not entry.trusted:
+        return True
+    uid = entry.user_id if entry.user_id is not None else values.number(entry.fields.get("_UID"))
+    transport = entry.fields.get("_TRANSPORT")
+    if uid == 0 or transport in ("audit", "kernel") or entry.source == "audit":
+        return True
+    if uid is None:
+        # Entries without a sender come from the journal itself or were brought in by root.
+        return entry.fields.get("_PID") is None and transport is None and entry.pid is None
+    program = entry.fields.get("_EXE", "")
+    name = program.rpartition("/")[2]
+    if name in _SETUID and program.startswith(_PLACES):
+        # A program that is traced, or run by someone who prepared its libraries, has no rights to show.
+        return set(entry.fields.get("_CAP_EFFECTIVE", "1")) != {"0"}
+    unit = entry.fields.get("_SYSTEMD_UNIT", "")
+    if name == "polkitd" and unit == "polkit.service":
+        return True
+    if event.kind is Kind.LOGOUT and name in _SSHD and event.user is not None:
+        # The part of sshd that runs as the user tells of the end of its own connection.
+        return user_name(uid) == event.user
+    # The program was gone before journald could look: nobody forges a refusal of his own.
+    return (
+        not program
+        and event.outcome == "failure"
+        and event.kind is Kind.PRIVILEGE
+        and user_name(uid) == event.user
+    )
