@@ -29,7 +29,8 @@ class Process:
     `entity_id` is the same for the same process, whoever asks. `ancestors` has the parent first, at most
     `MAX_ANCESTORS`. Paths and names are text in which bytes that are not UTF-8 are `\\xNN`. Ids are the kernel's
     numbers; `login_user_id` and `session_id` are None when no login started the process.
-    `exit_status` is as from wait(2): exit code times 256, or the signal.
+    `exit_status` is as from wait(2): exit code times 256, or the signal. `program_unix_nano` is when it began to run
+    its program (the last execve).
     """
 
     pid: int
@@ -56,6 +57,7 @@ class Process:
     systemd_unit: str | None = None
     ended_unix_nano: int | None = None
     exit_status: int | None = None
+    program_unix_nano: int | None = None
 
     def as_ancestor(self) -> Ancestor:
         """How a child tells of this process."""

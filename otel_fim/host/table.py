@@ -121,6 +121,11 @@ class ProcessTable:
                 lambda: self._feeder is None or self._fed_until >= until_unix_nano, patience
             )
 
+    def is_told(self, at_unix_nano: int) -> bool:
+        """Whether the feeder has told of all that happened up to then, and had lost nothing since. True when there is
+        no feeder: then what is asked for is read at once."""
+        return self._feeder is None or self._fed_since <= at_unix_nano <= self._fed_until
+
     # --- Feeding -------------------------------------------------------------------------------------------
 
     def entity_id(self, pid: int, created_unix_nano: int) -> str:

@@ -195,7 +195,8 @@ OTEL_FIM_LOGIN_SESSION_ID: Final = attribute(
 OTEL_FIM_ACTOR_STATE: Final = attribute(
     "otel_fim.actor.state",
     "string",
-    "running: /proc was read while the process lived; exited: it was gone, and only what is shown is known.",
+    "running: /proc was read while the process lived; exited: it was gone, and only what is shown is known; "
+    "recorded: it was gone, and what is shown was recorded while it lived.",
     "running",
 )
 OTEL_FIM_ACTOR_OTHERS: Final = attribute(

@@ -37,6 +37,7 @@ _LOGIN: Final = (
     process.OTEL_FIM_LOGIN_SERVICE,
     process.OTEL_FIM_LOGIN_TERMINAL,
     process.OTEL_FIM_LOGIN_TIME,
+    process.OTEL_FIM_LOGIN_BASIS,
 )
 _ACTOR: Final = (
     a.PROCESS_PID,
@@ -213,11 +214,13 @@ _LISTENER: Final = (
     network.OTEL_FIM_LISTENER_NETWORK_NAMESPACE,
     network.OTEL_FIM_LISTENER_WHILE_DOWN,
     network.OTEL_FIM_LISTENER_PROCESSES,
-    a.EVENT_ACTION,
     *_ACTOR,
 )
 LISTENER_OPENED: Final = event(
-    "otel_fim.listener.opened", "A socket takes connections or datagrams.", _LISTENER
+    "otel_fim.listener.opened",
+    "A socket takes connections or datagrams; `event.action` is opened, or scan for one that was there at the first "
+    "start. A WARN when it is new and can be reached from other hosts.",
+    _LISTENER,
 )
 LISTENER_CLOSED: Final = event("otel_fim.listener.closed", "A listening socket is gone.", _LISTENER)
 

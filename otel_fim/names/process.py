@@ -137,3 +137,10 @@ OTEL_FIM_LOGIN_TERMINAL: Final = attribute(
 OTEL_FIM_LOGIN_TIME: Final = attribute(
     "otel_fim.login.time", "string", "When the user logged in, ISO 8601.", "2026-01-13T14:30:00.120Z"
 )
+OTEL_FIM_LOGIN_BASIS: Final = attribute(
+    "otel_fim.login.basis",
+    "string",
+    "Absent when the kernel's audit session names the login; `ancestor` when it keeps none and the process descends "
+    "from the one that let the user in.",
+    "ancestor",
+)
