@@ -1,0 +1,291 @@
+"""The engine: waits, looks, compares, has records made, and remembers what was told once it is on disk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from otel_fim.component import Health, ReceiverContext, StoppingError
+from otel_fim.host.identities import Identities
+from otel_fim.names import metrics
+from otel_fim.receivers.listener.book import Book, Listener, Owner
+from otel_fim.receivers.listener.config import ListenerConfig
+from otel_fim.receivers.listener.diag_messages import Destroyed
+from otel_fim.receivers.listener.differences import Changes, Differences
+from otel_fim.receivers.listener.fleeting import Begun, Fleeting
+from otel_fim.receivers.listener.gaps import Gaps
+from otel_fim.receivers.listener.memory import Memory
+from otel_fim.receivers.listener.owners import Owners
+from otel_fim.receivers.listener.records import RecordBuilder
+from otel_fim.receivers.listener.sockets import Identity, ListeningSocket
+from otel_fim.receivers.listener.tracepoint import unix_nano
+from otel_fim.receivers.listener.transitions import Transition
+from otel_fim.receivers.listener.views import View
+from otel_fim.receivers.listener.watching import Watching
+from otel_fim.record import Record
+
+_RETRY_SECONDS: Final = 5.0
+
+
+class Engine:
+    """One thread that does everything."""
+
+    def __init__(
+        self,
+        config: ListenerConfig,
+        context: ReceiverContext,
+        watching: Watching,
+        memory: Memory,
+        client_ports: range,
+    ) -> None:
+        self._config = config
+        self._context = context
+        self._watching = watching
+        self._memory = memory
+        self._identities = Identities()
+        self._builder = RecordBuilder(context, self._identities, client_ports)
+        self._records: list[Record] = []
+        self.gaps = Gaps(context, self._records.append)
+        self._owners = Owners(context.processes, use_psutil=watching.name == "psutil")
+        self._fleeting = Fleeting(time.monotonic_ns)
+        self._differences = Differences(
+            config, Book(memory.listeners), self._owners, self._fleeting, client_ports
+        )
+        self._while_down = memory.known
+        self._cookies: dict[tuple[int | None, int], Identity] = {}
+        self._looked_at = time.time_ns()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Ends within `timeout` seconds; whether everything that was told is on disk and remembered."""
+        deadline = time.monotonic() + timeout
+        self._stop.set()
+        self._watching.wake()
+        if self._thread.is_alive():
+            self._thread.join(max(0.1, deadline - time.monotonic()))
+        if self._thread.is_alive():
+            return False
+        finished = self._memory.drain(max(0.0, deadline - time.monotonic()))
+        self._remember()
+        self._identities.close()
+        self._watching.close()
+        return finished
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        first = True
+        while not self._stop.is_set():
+            try:
+                heard = not first and self._watching.wait(max(0.0, due - time.monotonic()))
+                if self._stop.is_set():
+                    return
+                look = self._hear() if heard else time.monotonic() >= due
+                if look:
+                    due = time.monotonic() + self._config.interval
+                    self._look(first=first)
+                    first = False
+                self._tell_ended()
+                self._emit([], [])
+                self._remember()
+            except StoppingError:
+                return
+            except OSError as error:
+                due = time.monotonic() + max(_RETRY_SECONDS, self._config.interval)
+                self._failed(error)
+            except Exception:
+                due = time.monotonic() + _RETRY_SECONDS
+                self._context.logger.exception("listener: a look at the sockets failed")
+                self.gaps.open("io_error", "look", "an error inside the agent; it is tried again")
+
+    def _failed(self, error: OSError) -> None:
+        detail = f"listening sockets cannot be listed by {self._watching.name}: {error}; it is tried again"
+        self._context.logger.error("%s", detail)
+        self._context.report(Health.RECOVERABLE_ERROR, detail)
+        self.gaps.open("io_error", "look", detail)
+
+    def _look(self, *, first: bool = False) -> None:
+        new_namespaces = self._watching.find_namespaces(at_once=first)
+        listed, changed = self._watching.list_all()
+        differences = self._differences
+        if changed or new_namespaces or differences.patient:
+            if differences.missing(listed):
+                # A list is not of one moment: a socket can be passed over while its neighbours come and go.
+                again, _ = self._watching.list_all()
+                here = {each.identity for each in again}
+                listed = [*again, *(each for each in listed if each.identity not in here)]
+                gone = [each for each in differences.book.identities() if each not in here]
+                listed = [each for each in listed if each.identity in here or each.identity not in gone]
+            self._cookies = {
+                (each.namespace, each.cookie): each.identity for each in listed if each.cookie is not None
+            }
+            self._tell(differences.compare(listed, self._watching.name, before=first), first=first)
+        self._after_look(first)
+
+    def _after_look(self, first: bool) -> None:
+        rejected = self._watching.take_rejected()
+        if rejected:
+            self._context.count(
+                metrics.RECEIVER_REJECTED_INPUTS, rejected, receiver=self._context.id, reason="netlink"
+            )
+        if self._watching.denied_namespaces:
+            self.gaps.open(
+                "permission_denied",
+                "namespaces",
+                "not all network namespaces can be entered; what listens there is not seen; run the agent as root",
+            )
+        self.gaps.close("io_error", "look", "listening sockets can be listed again")
+        self._looked_at = time.time_ns()
+        if first:
+            self._context.report(Health.OK, "")
+        elif not self._memory.failing:
+            self._recovered()
+
+    def _recovered(self) -> None:
+        self._context.report(Health.OK, "")
+
+    # --- what the kernel tells ---
+
+    def _hear(self) -> bool:
+        """Takes in what the kernel tells; whether that is reason to look."""
+        transitions, destroyed, lost = self._watching.hear()
+        look = lost
+        for transition in transitions:
+            look |= self._take_transition(transition)
+        for view, notice in destroyed:
+            self._take_destroyed(view, notice)
+        if lost:
+            self.gaps.once(
+                "queue_overflow",
+                "the kernel told of more sockets than could be taken in; listeners that lived shorter than "
+                f"{self._config.interval:g} s may be missing",
+                self._looked_at,
+            )
+        return look
+
+    def _take_transition(self, transition: Transition) -> bool:
+        if not transition.listening:
+            return self._fleeting.end(transition) and not self._has_notices()
+        process = self._owners.at(transition.pid, unix_nano(transition.monotonic_ns))
+        self._fleeting.begin(Begun(transition, process))
+        if not self._watching.knows_namespace_of(transition.pid):
+            self._watching.find_namespaces(at_once=True)
+        return True
+
+    def _has_notices(self) -> bool:
+        return all(view.notices is not None for view in self._watching.views.values())
+
+    def _take_destroyed(self, view: View, notice: Destroyed) -> None:
+        identity = self._cookies.pop((view.namespace, notice.cookie), None)
+        if identity is not None:
+            listener = self._differences.gone(identity)
+            if listener is not None:
+                self._tell(Changes(closed=[listener]))
+        elif notice.transport == "tcp":
+            self._fleeting.destroyed(view.namespace, notice)
+        elif notice.port and not notice.remote_port:
+            self._tell_brief(view.namespace, notice)
+
+    def _tell_brief(self, namespace: int | None, notice: Destroyed) -> None:
+        """A UDP socket that has come and gone between two looks: nobody knows whose it was."""
+        socket = ListeningSocket("udp", notice.family, notice.address, notice.port, namespace=namespace)
+        if self._differences.is_client(socket) or not self._config.takes(socket, None):
+            return
+        self._tell_both(Listener(socket, None, "sock_diag"), None, None)
+
+    def _tell_ended(self) -> None:
+        """TCP listeners that have come and gone between two looks."""
+        for ended in self._fleeting.take_ended():
+            told, since = ended.begun.transition, unix_nano(ended.begun.transition.monotonic_ns)
+            process = ended.begun.process or self._owners.late(told.pid, since)
+            owner = Owner(told.pid, process) if told.pid > 0 else None
+            socket = ListeningSocket(
+                "tcp",
+                told.family,
+                told.address,
+                ended.end.port,
+                user_id=None if process is None else process.effective_user_id,
+                namespace=ended.namespace,
+            )
+            if self._config.takes(socket, None if owner is None else owner.executable):
+                listener = Listener(socket, owner, "tracepoint")
+                self._tell_both(listener, since, unix_nano(ended.end.monotonic_ns))
+
+    # --- telling ---
+
+    def _tell_both(self, listener: Listener, since: int | None, until: int | None) -> None:
+        running = self._owners.is_running(listener.owner)
+        self._emit(
+            [
+                self._builder.opened(listener, time_unix_nano=since, running=running),
+                self._builder.closed(listener, time_unix_nano=until, running=running),
+            ],
+            [],
+        )
+
+    def _tell(self, changes: Changes, *, first: bool = False) -> None:
+        if changes.denied:
+            self.tell_who_is_unknown()
+        records = [
+            self._builder.closed(
+                each, while_down=first and self._while_down, running=self._owners.is_running(each.owner)
+            )
+            for each in changes.closed
+        ]
+        records += [
+            self._builder.opened(
+                each.listener,
+                time_unix_nano=each.time_unix_nano,
+                first=each.before and not self._while_down,
+                while_down=each.before and self._while_down,
+                running=self._owners.is_running(each.listener.owner),
+            )
+            for each in changes.opened
+        ]
+        moves: list[Callable[[], None]] = [partial(self._memory.forget, each) for each in changes.closed]
+        moves += [partial(self._memory.learn, each.listener) for each in changes.opened]
+        self._emit(records, moves)
+        if changes.moved and not changes:
+            self._memory.changed()
+        if first:
+            self._memory.changed()
+
+    def tell_who_is_unknown(self) -> None:
+        """Opens the gap of an agent that may not look at other users' processes."""
+        self.gaps.open(
+            "permission_denied",
+            "owners",
+            "which process holds a socket is known for the agent's own user only; run the agent as root to see "
+            "the others",
+        )
+
+    def _emit(self, records: Sequence[Record], moves: Sequence[Callable[[], None]]) -> None:
+        # Gaps come first: they say what the records behind them cannot.
+        batch = [*self._records, *records]
+        self._records.clear()
+        if batch:
+            self._memory.expect()
+            try:
+                self._context.emit(batch, on_durable=partial(self._durable, moves))
+            except BaseException:
+                self._memory.unexpect()
+                raise
+
+    def _durable(self, moves: Sequence[Callable[[], None]]) -> None:
+        self._memory.durable(moves)
+        if moves:
+            self._watching.wake()
+
+    def _remember(self) -> None:
+        failure = self._memory.write()
+        if failure is not None:
+            self._context.logger.error("%s", failure)
+            self._context.report(Health.RECOVERABLE_ERROR, failure)
