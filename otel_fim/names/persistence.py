@@ -62,8 +62,16 @@ OTEL_FIM_PERSISTENCE_WHILE_DOWN: Final = attribute(
     "True when the change was made while the agent was not running.",
     "true",
 )
+OTEL_FIM_PERSISTENCE_MAY_REPEAT: Final = attribute(
+    "otel_fim.persistence.may_repeat",
+    "boolean",
+    "True when the agent was killed while a record of this item was on its way: the same change (same id, same hash) "
+    "may have been told before.",
+    "true",
+)
 
 for _name in (
+    OTEL_FIM_PERSISTENCE_ID,
     OTEL_FIM_PERSISTENCE_COMMAND,
     OTEL_FIM_PERSISTENCE_USER,
     OTEL_FIM_PERSISTENCE_TRIGGER,
