@@ -102,14 +102,17 @@ class Tail:
             return
         self._start_at_end = False
         for place in places[:-1]:
-            self._queue += self._earlier(place, newer=False)
+            self._queue += self._earlier(place, self._siblings(), newer=False)
         descriptor = self._still_current(places[-1])
         if descriptor is None:
-            self._queue += self._earlier(places[-1], newer=True)
+            self._queue += self._earlier(places[-1], self._siblings())
         else:
             place = places[-1]
             self._queue.append(self._open(descriptor, place.offset, place.skipping, place.modified))
         self._moved = True
+        # At once: what the name stands for now may be rotated before the first look.
+        with contextlib.suppress(OSError):
+            self._adopt()
 
     def pump(self) -> None:
         """Reads all that can be read now. Raises what the reader raises."""
@@ -142,7 +145,7 @@ class Tail:
             last = self._queue[-1] if self._queue else None
             if last is not None and (last.device, last.inode) == (status.st_dev, status.st_ino):
                 self._present()
-                if last.offset == 0 and last.modified != status.st_mtime_ns:
+                if last.offset == 0:
                     self._emptied_unseen(last)
                 return
             descriptor = open_regular(self._path)
@@ -160,6 +163,7 @@ class Tail:
             self._queue.append(self._open(descriptor, offset))
         else:
             try:
+                self._settle(last)
                 between = self._since(last)
             except BaseException:
                 os.close(descriptor)
@@ -195,20 +199,38 @@ class Tail:
             self._destroyed(f"{self._path} was rotated more than once, and not all of it is left")
         return self._open_all(newer)
 
+    def _settle(self, last: Tailed) -> None:
+        """Finds out whether the file was emptied before it was rotated, while it still ends the queue."""
+        known = len(last.before)
+        if last.offset == 0:
+            self._emptied_unseen(last)
+        elif os.pread(last.descriptor, known, last.offset - known) != last.before:
+            self._emptied(last)
+
     def _emptied_unseen(self, last: Tailed) -> None:
         """At offset 0 nothing tells an emptied file from one just begun, but the copy that was made of it does."""
-        copies = [s for s in self._siblings() if s.modified > last.modified and not s.compressed]
-        last.modified = os.fstat(last.descriptor).st_mtime_ns
+        modified = os.fstat(last.descriptor).st_mtime_ns
+        if modified == last.modified:
+            return
+        found = self._older(self._siblings(last.inode), last)
+        copies = [sibling for sibling in found if sibling.modified > last.modified]
+        last.modified = modified
         if copies:
             self._queue[-1:] = [*self._open_all(copies), last]
             self._moved = True
 
     def _emptied(self, last: Tailed) -> None:
         """The file was emptied, and perhaps filled again: what was not read may be in a copy."""
-        chain = self._earlier(last.place(), newer=True)
+        chain = self._earlier(last.place(), self._older(self._siblings(last.inode), last))
         last.rewind()
         self._queue[-1:] = [*chain, last]
         self._moved = True
+
+    @staticmethod
+    def _older(found: list[Sibling], last: Tailed) -> list[Sibling]:
+        """Of siblings those that are older than `last`: all, unless it was rotated itself."""
+        index = next((i for i, sibling in enumerate(found) if sibling.inode == last.inode), -1)
+        return found[index + 1 :]
 
     def _still_current(self, place: Place) -> int | None:
         """The descriptor of the file that the name stands for, when that is the one of this place."""
@@ -218,27 +240,32 @@ class Tail:
         os.close(descriptor)
         return None
 
-    def _earlier(self, place: Place, *, newer: bool) -> list[Tailed]:
-        """The rotated file that has this place, and those after it (`newer`). What is not found is a gap."""
-        found = self._siblings()
-        by_inode = sorted(range(len(found)), key=lambda i: found[i].inode != place.inode)
-        for index in by_inode:
+    def _earlier(self, place: Place, found: list[Sibling], *, newer: bool = True) -> list[Tailed]:
+        """Of siblings the one that has this place, and those after it (`newer`). What is not found is a gap."""
+        if place.offset == 0:
+            # Nothing to recognise it by but its inode, and before it was rotated it may have been copied and emptied.
+            later = [s for s in found if s.modified > place.modified or s.inode == place.inode]
+            if not any(sibling.inode == place.inode for sibling in later):
+                self._gone(place, found)
+            return self._open_all(later)
+        for index in sorted(range(len(found)), key=lambda i: found[i].inode != place.inode):
             sibling = found[index]
-            if sibling.compressed or (place.offset == 0 and sibling.inode != place.inode):
-                continue
-            descriptor = holds(sibling.path, place.offset, place.fingerprint)
+            descriptor = None if sibling.compressed else holds(sibling.path, place.offset, place.fingerprint)
             if descriptor is not None:
                 file = self._open(descriptor, place.offset, place.skipping)
                 return [file, *(self._open_all(found[:index]) if newer else [])]
+        self._gone(place, found)
+        if not newer:
+            return []
+        return self._open_all(s for s in found if s.modified >= place.modified and not s.compressed)
+
+    def _gone(self, place: Place, found: list[Sibling]) -> None:
         squeezed = [s for s in found if s.compressed and s.modified >= place.modified]
         where = f"; the rest may be in {squeezed[-1].path}" if squeezed else ""
         self._destroyed(
             f"{self._path} was emptied, replaced or removed after byte {place.offset} was read, and no plain copy has "
             f"what followed{where}"
         )
-        if not newer:
-            return []
-        return self._open_all(s for s in found if s.modified >= place.modified and not s.compressed)
 
     def _siblings(self, also: int | None = None) -> list[Sibling]:
         """The rotated files that are not in the queue, save the one with the inode `also`."""
