@@ -6,9 +6,11 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,8 +30,7 @@ class Agent:
     ) -> None:
         self.host = host
         self.receivers = receivers
-        self.directory = host.directory / "agent"
-        self.directory.mkdir(exist_ok=True)
+        self.directory = Path(tempfile.mkdtemp(prefix="agent-", dir=host.directory))
         self.output = self.directory / "records.json"
         self.log_file = self.directory / "log"
         with socket.socket() as free:

@@ -171,17 +171,16 @@ class LoginHost:
         assert status is None or done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
-    def daemon(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    def daemon(self, *arguments: str, user: str | None = None) -> subprocess.Popen[bytes]:
         """Runs a program inside until the host stops; it dies with the tests."""
         name = os.path.basename(arguments[0])
         with (self.directory / f"{name}.out").open("ab") as output:
             process = subprocess.Popen(
-                ["setpriv", "--pdeathsig=KILL", *self.command(arguments)],
+                ["setpriv", "--pdeathsig=KILL", *self.command(arguments, user)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env=ENVIRONMENT,
-                **options,
             )
         self._daemons.append(process)
         return process
