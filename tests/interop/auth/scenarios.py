@@ -144,11 +144,22 @@ ACCOUNT = {
     "chsh": Scenario(lambda h: h.run("chsh", "-s", "/bin/bash", "quinn"), _users("quinn")),
     "chage": Scenario(lambda h: h.run("chage", "-E", "2030-01-01", "rosa"), _users("rosa")),
 }
-# su forgets what was typed before it asks, so the answer has to come late: too slow, and too rarely right, for a test.
+CONSOLE = (
+    "(sleep 1; for line; do echo \"$line\"; sleep 2; done) | timeout 8 script -qec 'login bob' /dev/null"
+)
+
+
+def _console(*typed: str) -> Scenario:
+    return Scenario(lambda host: host.run("sh", "-c", CONSOLE, "sh", *typed, status=None))
+
+
+# su and login forget what was typed before it asks, so the answer has to come late: too slow, and too rarely right, for a test.
 SLOW = {
     "ssh_terminal_su": Scenario(
         lambda h: h.ssh("alice", "su -c id bob", key=KEY, text=BOB + "\n", terminal=True, typing_after=2)
     ),
+    "console_login": _console(BOB, "exit"),
+    "console_wrong_password": _console("wrong", ""),
 }
 ALL = SSH | PRIVILEGE | ACCOUNT
 
