@@ -69,15 +69,17 @@ def compare(
     at: what was known there is not removed."""
     found: list[Delta] = []
     by_line: set[tuple[str, bytes]] = set()
+    matched: set[Key] = set()
     for key, item in after.items():
         known = before.get(key)
         if known is item or known == item:
             continue
-        if item.line is not None or (known is not None and known.line is not None):
+        if item.line is not None and (known is None or known.line is not None):
             by_line.add((item.kind, item.path))
-            if known is not None and known.path != item.path:
+            if known is not None:
                 by_line.add((known.kind, known.path))
         else:
+            matched.add(key)
             found.append(_step(known, item))
     for key, item in before.items():
         if key in after or hidden(item.path):
@@ -87,7 +89,7 @@ def compare(
         else:
             found.append(Delta(item, None))
     if by_line:
-        found += _by_line(by_line, before, after)
+        found += _by_line(by_line, matched, before, after)
     found.sort(key=lambda delta: delta.item.path)
     return found
 
@@ -97,14 +99,14 @@ def _step(before: Item | None, after: Item) -> Delta:
 
 
 def _by_line(
-    files: set[tuple[str, bytes]], before: Mapping[Key, Item], after: Mapping[Key, Item]
+    files: set[tuple[str, bytes]], matched: set[Key], before: Mapping[Key, Item], after: Mapping[Key, Item]
 ) -> list[Delta]:
     old: dict[tuple[str, bytes], list[Item]] = {file: [] for file in files}
     new: dict[tuple[str, bytes], list[Item]] = {file: [] for file in files}
     for items, side in ((before, old), (after, new)):
-        for item in items.values():
+        for key, item in items.items():
             group = side.get((item.kind, item.path))
-            if group is not None:
+            if group is not None and item.line is not None and key not in matched:
                 group.append(item)
     found: list[Delta] = []
     for file in files:

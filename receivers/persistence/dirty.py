@@ -80,6 +80,11 @@ class Dirty:
                     return None
                 self._changed.wait(end - now)
 
+    def take(self) -> Task | None:
+        """A task, due or not; None when there is none."""
+        with self._changed:
+            return self._tasks.pop(next(iter(self._tasks))) if self._tasks else None
+
     def hurry(self) -> None:
         """From now on everything is due."""
         with self._changed:

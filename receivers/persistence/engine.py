@@ -114,7 +114,7 @@ class Engine:
     def _run(self) -> None:
         try:
             self._emit_alone(self._first_records)
-            self._first_scan()
+            self.first_scan()
             self.compared.set()
             self._context.report(Health.OK, "")
             self._loop()
@@ -129,12 +129,17 @@ class Engine:
         while True:
             task = self._dirty.wait(following)
             if task is not None:
-                self._look(task)
+                self.look(task)
             elif self._stopping.is_set():
                 return
             else:
-                self._scan()
+                self.scan()
                 following = self._next_scan()
+
+    def look_at_what_waits(self) -> None:
+        """Does at once what is due sooner or later."""
+        while (task := self._dirty.take()) is not None:
+            self.look(task)
 
     def _next_scan(self) -> float:
         # Not all hosts at once.
@@ -151,7 +156,8 @@ class Engine:
                 ((name, place) for name, of_kind in places.items() for place in of_kind), self._reader.resolve
             )
 
-    def _first_scan(self) -> None:
+    def first_scan(self) -> None:
+        """The look at everything with which a run begins."""
         self._prepare()
         started = time.monotonic()
         for name in self._state.sources().keys() - self._kinds.keys():
@@ -178,7 +184,7 @@ class Engine:
             self._tell(kind.name, self._since_last_run(kind.name, found), {}, while_down=True)
         self._ready.add(kind.name)
 
-    def _scan(self) -> None:
+    def scan(self) -> None:
         """Looks at everything; what has changed is looked at again when its file event has had time to come."""
         self._prepare()
         self._book.settle()
@@ -194,7 +200,8 @@ class Engine:
         self._reader.forget_unused()
         self._tell_problems()
 
-    def _look(self, task: Task) -> None:
+    def look(self, task: Task) -> None:
+        """Reads again what the task names, and tells what has changed."""
         if task.kind not in self._ready:
             return
         kind = self._kinds[task.kind]
@@ -376,7 +383,10 @@ class Engine:
         kind = self._kinds[name]
         if isinstance(kind, FileKind) or len(causes) > _MOST_RELATED:
             return None
-        return next((cause for at, cause in causes.items() if kind.related(at, delta.item)), None)
+        sides = [item for item in (delta.after, delta.before) if item is not None]
+        return next(
+            (cause for at, cause in causes.items() if any(kind.related(at, item) for item in sides)), None
+        )
 
     def _tell_problems(self) -> None:
         merged = {path: why for problems in self._problems.values() for path, why in problems.items()}

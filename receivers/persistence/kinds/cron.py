@@ -13,7 +13,7 @@ from typing import Final
 from otel_fim.receivers.persistence.hosts import Host
 from otel_fim.receivers.persistence.item import Item
 from otel_fim.receivers.persistence.kind import FileKind, Place
-from otel_fim.receivers.persistence.kinds.crontab import Line, parse_anacrontab, parse_crontab
+from otel_fim.receivers.persistence.kinds.crontab import MAX_LINES, Line, parse_anacrontab, parse_crontab
 from otel_fim.receivers.persistence.reader import File, Reader
 
 CRON: Final = "cron"
@@ -133,7 +133,8 @@ def script(file: File) -> tuple[Item, ...]:
 
 
 def _items(file: File, lines: Sequence[Line], names: _Names, *, live: bool = True) -> tuple[Item, ...]:
-    file.reject(sum(1 for line in lines if not line.valid))
+    too_many = max(0, file.data.count(b"\n") - MAX_LINES)
+    file.reject(too_many + sum(1 for line in lines if not line.valid))
     return tuple(
         file.item(
             CRON_ENVIRONMENT if line.is_environment else names.job,

@@ -29,6 +29,7 @@ EVERY_USER: Final = "*"
 """In place of a name: units of every user's own systemd."""
 
 _TYPES: Final = (b".service", b".timer", b".socket", b".path")
+_ALIAS: Final = "alias"
 _PULLED_IN: Final = (b".wants", b".requires", b".upholds")
 
 
@@ -83,7 +84,10 @@ class Systemd(Kind):
             return True
         directory, _, name = path.rpartition(b"/")
         own = item.path.rpartition(b"/")[2]
-        return name == own or _template(name) == own or directory.rpartition(b"/")[2] == own + b".d"
+        # A socket that is enabled enables the service of its name.
+        if _stem(_template(name)) == _stem(own) and name.endswith(_TYPES):
+            return True
+        return directory.rpartition(b"/")[2] == own + b".d" or f"{_ALIAS} {text_of(name)}" in item.trigger
 
     def read(self, host: Host, reader: Reader) -> Iterator[Item]:
         made = self._made
@@ -166,7 +170,7 @@ class Systemd(Kind):
             where, _, name = target.rpartition(b"/")
             if where in places:
                 if name != entry.name:
-                    scope.pull_in(text_of(name), _of_whom(f"alias {unit}", directory))
+                    scope.pull_in(text_of(name), _of_whom(f"{_ALIAS} {unit}", directory))
                 return
         scope.fragments.setdefault(unit, []).append((entry.path, directory))
 
@@ -188,8 +192,8 @@ class Systemd(Kind):
                 counts = False
         started = self._started(scope, units)
         for name, unit, counts in units:
-            reasons = [*_reasons(scope, name), *started.get(name, ())]
-            enabled = counts and (bool(reasons) or not unit.installable)
+            reasons = _reasons(scope, name)
+            enabled = counts and (bool(reasons) or name in started or not unit.installable)
             trigger = ", ".join(filter(None, (unit.item.trigger, *reasons))) if counts else unit.item.trigger
             yield self._with(unit.item, enabled, trigger, made)
         applied: set[tuple[bytes, bytes]] = set()
@@ -201,13 +205,13 @@ class Systemd(Kind):
             applied.add(key)
 
     @staticmethod
-    def _started(scope: _Scope, units: Iterable[tuple[str, Unit, bool]]) -> dict[str, list[str]]:
-        """By service the enabled timers, sockets and paths that start it."""
-        found: dict[str, list[str]] = {}
-        for name, unit, counts in units:
-            if unit.starts and counts and (not unit.installable or _reasons(scope, name)):
-                found.setdefault(unit.starts, []).append(name)
-        return found
+    def _started(scope: _Scope, units: Iterable[tuple[str, Unit, bool]]) -> set[str]:
+        """The services that an enabled timer, socket or path starts."""
+        return {
+            unit.starts
+            for name, unit, counts in units
+            if unit.starts and counts and (not unit.installable or _reasons(scope, name))
+        }
 
     def _with(
         self, item: Item, enabled: bool, trigger: str, made: dict[bytes, tuple[Item, bool, str, Item]]
