@@ -15,8 +15,16 @@ def _family(event_name: str) -> str:
 
 
 def default_events() -> list[str]:
-    """What concerns people: changed files and what could not be seen."""
-    return [_family(events.FILE_CREATED), _family(events.COVERAGE_GAP)]
+    """What concerns people: changed files, logins and accounts, open ports, what starts by itself, and what could
+    not be seen. Processes are too many."""
+    first = (
+        events.FILE_CREATED,
+        events.AUTH_LOGIN,
+        events.LISTENER_OPENED,
+        events.PERSISTENCE_ADDED,
+        events.COVERAGE_GAP,
+    )
+    return [_family(event) for event in first]
 
 
 class ConsoleConfig(ComponentConfig):
@@ -26,6 +34,9 @@ class ConsoleConfig(ComponentConfig):
     """`text` is one line for people, `json` one flat JSON object a line with every attribute."""
     events: list[str] = default_events()
     """Shell patterns of the event names that are shown. `["*"]` shows all, heartbeats too."""
+    inventory: bool = False
+    """Whether what the agent finds when it looks for the first time (`event.action` = scan: open ports, what starts
+    by itself) is shown too. It is sent to every other exporter either way."""
     min_severity: Literal["trace", "debug", "info", "warn", "error", "fatal"] = "trace"
     """Records below this severity are not shown. A record without a severity is."""
 

@@ -8,6 +8,7 @@ import re
 import sys
 from typing import Final
 
+from otel_fim import names
 from otel_fim.component import Batch, Exporter, ExporterContext, ExportResult, Health, RetryableError
 from otel_fim.exporters.console.config import ConsoleConfig
 from otel_fim.exporters.console.flat import format_json
@@ -16,6 +17,7 @@ from otel_fim.exporters.console.output import Output, OutputClosedError, OutputS
 from otel_fim.record import Record
 
 _STANDARD_OUTPUT: Final = 1
+_SCAN: Final = "scan"
 
 
 class ConsoleExporter(Exporter[ConsoleConfig]):
@@ -69,6 +71,8 @@ class ConsoleExporter(Exporter[ConsoleConfig]):
 
     def _is_shown(self, record: Record) -> bool:
         if 0 < record.severity_number < self._least:
+            return False
+        if not self.config.inventory and record.attributes.get(names.EVENT_ACTION) == _SCAN:
             return False
         return self._shown.match(record.event_name) is not None
 
