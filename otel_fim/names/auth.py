@@ -74,6 +74,12 @@ OTEL_FIM_AUTH_SOURCES: Final = attribute(
     "What told of it: journald, audit, wtmp, btmp, utmp, or a log file's path.",
     "/var/log/auth.log, wtmp",
 )
+OTEL_FIM_AUTH_CHANGES: Final = attribute(
+    "otel_fim.auth.changes",
+    "string[]",
+    "What changed of an account or group, as the tool that changed it says.",
+    "home: /home/bob -> /srv/bob",
+)
 OTEL_FIM_AUTH_COUNT: Final = attribute(
     "otel_fim.auth.count", "int", "How many times, when the source says that a message was repeated.", "3"
 )

@@ -198,7 +198,14 @@ AUTH_ACCOUNT: Final = event(
     "otel_fim.auth.account",
     "An account or group changed; `event.action` is user_created, user_changed, user_deleted, group_created, "
     "group_changed, group_deleted, password_changed, locked, unlocked, group_member_added, group_member_removed.",
-    (*_AUTH, auth.USER_TARGET_ID, auth.USER_TARGET_NAME, auth.GROUP_ID, auth.GROUP_NAME),
+    (
+        *_AUTH,
+        auth.USER_TARGET_ID,
+        auth.USER_TARGET_NAME,
+        auth.GROUP_ID,
+        auth.GROUP_NAME,
+        auth.OTEL_FIM_AUTH_CHANGES,
+    ),
     severity="WARN",
 )
 

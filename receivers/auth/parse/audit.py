@@ -121,7 +121,9 @@ class _Record:
             login_user_id=self.facts["login_user_id"],
             terminal=self.facts["terminal"],
         )
-        return tuple(replace(event, patience=max(event.patience or 0.0, 10.0)) for event in events)
+        # The program's own line comes when PAM's delay is over.
+        patience = 120.0 if service in ("sudo", "sudo-i") else 10.0
+        return tuple(replace(event, patience=patience) for event in events)
 
     def _pam_service(self) -> str | None:
         """The program as PAM's configuration calls it; None for one that is nobody's login and nobody's privilege."""
@@ -194,7 +196,6 @@ class _Record:
         event = self._event(
             Kind.ACCOUNT,
             "group_changed" if about_group else "user_changed",
-            changes=(self.operation,) if self.operation else (),
             **facts,
         )
         return (build.hint(event, OPERATION),)
