@@ -79,6 +79,9 @@ class Book:
     def listeners(self) -> Iterable[Listener]:
         return self._listeners.values()
 
+    def get(self, key: Key) -> Listener | None:
+        return self._listeners.get(key)
+
     def leave_out(self, identity: Identity) -> None:
         """Remembers a socket that is not told of."""
         self._of[identity] = None

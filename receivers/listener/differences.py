@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
 from otel_fim.receivers.listener.book import Book, Listener
@@ -24,10 +24,18 @@ class Opening:
 
 
 @dataclass(slots=True)
+class Closing:
+    """A listener that is no more: since when, when that is known."""
+
+    listener: Listener
+    time_unix_nano: int | None = None
+
+
+@dataclass(slots=True)
 class Changes:
     """Closings come first: a service that was restarted has ended before it began again."""
 
-    closed: list[Listener] = field(default_factory=list)
+    closed: list[Closing] = field(default_factory=list)
     opened: list[Opening] = field(default_factory=list)
     denied: bool = False
     moved: bool = False
@@ -71,22 +79,22 @@ class Differences:
         """What changed since the last time. `before`: what is new was there before the receiver looked."""
         here = {each.identity: each for each in listed}
         changes = Changes()
-        for identity in [each for each in self.book.identities() if each not in here]:
-            changes.moved = True
-            listener = self.book.closed(identity)
-            if listener is not None:
-                changes.closed.append(listener)
-        for identity in [each for each in self._waiting if each not in here]:
-            del self._waiting[identity]
         due = [each for each in here.values() if self._is_due(each, before)]
         if due:
-            self._add(due, backend, changes, before)
+            self._add(due, here, backend, changes, before)
+        self._end([each for each in self.book.identities() if each not in here], changes)
+        for identity in [each for each in self._waiting if each not in here]:
+            del self._waiting[identity]
         return changes
 
-    def gone(self, identity: Identity) -> Listener | None:
+    def gone(self, identity: Identity) -> Closing | None:
         """One socket is gone; gives the listener whose last one it was."""
         self._waiting.pop(identity, None)
-        return self.book.closed(identity)
+        listener = self.book.closed(identity)
+        end = self._fleeting.take_end(identity)
+        if listener is None:
+            return None
+        return Closing(listener, None if end is None else unix_nano(end))
 
     def is_client(self, socket: ListeningSocket) -> bool:
         """Whether it may be a client that waits for an answer, not a service."""
@@ -114,7 +122,28 @@ class Differences:
         without = (each.model_copy(update={"executable": None}) for each in include)
         return bool(include) and not any(each.matches(socket, None) for each in without)
 
-    def _add(self, sockets: list[ListeningSocket], backend: str, changes: Changes, before: bool) -> None:
+    def _end(self, identities: Iterable[Identity], changes: Changes) -> None:
+        for identity in list(identities):
+            changes.moved = True
+            closing = self.gone(identity)
+            if closing is not None:
+                changes.closed.append(closing)
+
+    def _end_namesake(self, new: Listener, here: Container[Identity], changes: Changes) -> None:
+        """A process that has opened another socket at the same place goes on listening. Where nobody knows who holds
+        the sockets, one that is gone and one that is new are two listeners."""
+        known = self.book.get(new.key)
+        if known is not None and new.owner is None and not any(each in here for each in known.sockets):
+            self._end(known.sockets, changes)
+
+    def _add(
+        self,
+        sockets: list[ListeningSocket],
+        here: Container[Identity],
+        backend: str,
+        changes: Changes,
+        before: bool,
+    ) -> None:
         likely = dict.fromkeys(each.transition.pid for each in self._fleeting.waiting())
         found = holders(sockets, likely)
         changes.denied = found.denied
@@ -129,6 +158,7 @@ class Differences:
                 continue
             told = None if begun is None else begun.transition
             listener = Listener(socket, owner, backend if told is None else "tracepoint", {identity})
+            self._end_namesake(listener, here, changes)
             if self.book.opened(listener):
                 since = None if told is None else unix_nano(told.monotonic_ns)
                 changes.opened.append(Opening(listener, since, was_there))

@@ -17,13 +17,14 @@ from otel_fim.receivers.listener.diag_messages import Destroyed
 from otel_fim.receivers.listener.differences import Changes, Differences
 from otel_fim.receivers.listener.fleeting import Begun, Fleeting
 from otel_fim.receivers.listener.gaps import Gaps
+from otel_fim.receivers.listener.holders import is_ordinary_user
 from otel_fim.receivers.listener.memory import Memory
 from otel_fim.receivers.listener.owners import Owners
 from otel_fim.receivers.listener.records import RecordBuilder
 from otel_fim.receivers.listener.sockets import Identity, ListeningSocket
 from otel_fim.receivers.listener.tracepoint import unix_nano
 from otel_fim.receivers.listener.transitions import Transition
-from otel_fim.receivers.listener.views import View
+from otel_fim.receivers.listener.views import View, namespace_of
 from otel_fim.receivers.listener.watching import Watching
 from otel_fim.record import Record
 
@@ -57,6 +58,8 @@ class Engine:
         self._while_down = memory.known
         self._cookies: dict[tuple[int | None, int], Identity] = {}
         self._looked_at = time.time_ns()
+        self._first = True
+        self._failing = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
@@ -82,37 +85,41 @@ class Engine:
 
     def _run(self) -> None:
         due = time.monotonic()
-        first = True
         while not self._stop.is_set():
             try:
-                heard = not first and self._watching.wait(max(0.0, due - time.monotonic()))
-                if self._stop.is_set():
-                    return
-                look = self._hear() if heard else time.monotonic() >= due
-                if look:
-                    due = time.monotonic() + self._config.interval
-                    self._look(first=first)
-                    first = False
+                if self._first or not self._watching.wait(max(0.0, due - time.monotonic())):
+                    if self._stop.is_set():
+                        return
+                    if time.monotonic() >= due:
+                        due = time.monotonic() + self._config.interval
+                        self._look()
+                else:
+                    self._hear()
                 self._tell_ended()
-                self._emit([], [])
-                self._remember()
             except StoppingError:
                 return
             except OSError as error:
                 due = time.monotonic() + max(_RETRY_SECONDS, self._config.interval)
-                self._failed(error)
+                self._failed(f"listening sockets cannot be listed by {self._watching.name}: {error}")
             except Exception:
                 due = time.monotonic() + _RETRY_SECONDS
                 self._context.logger.exception("listener: a look at the sockets failed")
-                self.gaps.open("io_error", "look", "an error inside the agent; it is tried again")
+                self._failed("an error inside the agent keeps listening sockets from being seen")
+            try:
+                self._emit([], [])
+            except StoppingError:
+                return
+            self._remember()
 
-    def _failed(self, error: OSError) -> None:
-        detail = f"listening sockets cannot be listed by {self._watching.name}: {error}; it is tried again"
+    def _failed(self, cause: str) -> None:
+        detail = f"{cause}; it is tried again"
         self._context.logger.error("%s", detail)
+        self._failing = True
         self._context.report(Health.RECOVERABLE_ERROR, detail)
         self.gaps.open("io_error", "look", detail)
 
-    def _look(self, *, first: bool = False) -> None:
+    def _look(self) -> None:
+        first = self._first
         new_namespaces = self._watching.find_namespaces(at_once=first)
         listed, changed = self._watching.list_all()
         differences = self._differences
@@ -128,9 +135,13 @@ class Engine:
                 (each.namespace, each.cookie): each.identity for each in listed if each.cookie is not None
             }
             self._tell(differences.compare(listed, self._watching.name, before=first), first=first)
-        self._after_look(first)
+        self._first = False
+        self._after_look()
+        if first or (self._failing and not self._memory.failing):
+            self._failing = False
+            self._context.report(Health.OK, "")
 
-    def _after_look(self, first: bool) -> None:
+    def _after_look(self) -> None:
         rejected = self._watching.take_rejected()
         if rejected:
             self._context.count(
@@ -144,22 +155,18 @@ class Engine:
             )
         self.gaps.close("io_error", "look", "listening sockets can be listed again")
         self._looked_at = time.time_ns()
-        if first:
-            self._context.report(Health.OK, "")
-        elif not self._memory.failing:
-            self._recovered()
-
-    def _recovered(self) -> None:
-        self._context.report(Health.OK, "")
 
     # --- what the kernel tells ---
 
-    def _hear(self) -> bool:
-        """Takes in what the kernel tells; whether that is reason to look."""
+    def _hear(self) -> None:
+        """Takes in what the kernel tells, and looks when that is reason to."""
         transitions, destroyed, lost = self._watching.hear()
         look = lost
         for transition in transitions:
             look |= self._take_transition(transition)
+        if look:
+            # What is new is to be known before its neighbours at the same place are called closed.
+            self._look()
         for view, notice in destroyed:
             self._take_destroyed(view, notice)
         if lost:
@@ -169,15 +176,16 @@ class Engine:
                 f"{self._config.interval:g} s may be missing",
                 self._looked_at,
             )
-        return look
 
     def _take_transition(self, transition: Transition) -> bool:
         if not transition.listening:
             return self._fleeting.end(transition) and not self._has_notices()
+        place = namespace_of(str(transition.pid))
+        # The tracepoint tells of all namespaces. A new one is looked for at once.
+        if place is not None and not self._watching.looks_at(place, find=True):
+            return False
         process = self._owners.at(transition.pid, unix_nano(transition.monotonic_ns))
-        self._fleeting.begin(Begun(transition, process))
-        if not self._watching.knows_namespace_of(transition.pid):
-            self._watching.find_namespaces(at_once=True)
+        self._fleeting.begin(Begun(transition, process, place))
         return True
 
     def _has_notices(self) -> bool:
@@ -186,11 +194,11 @@ class Engine:
     def _take_destroyed(self, view: View, notice: Destroyed) -> None:
         identity = self._cookies.pop((view.namespace, notice.cookie), None)
         if identity is not None:
-            listener = self._differences.gone(identity)
-            if listener is not None:
-                self._tell(Changes(closed=[listener]))
+            closing = self._differences.gone(identity)
+            if closing is not None:
+                self._tell(Changes(closed=[closing]))
         elif notice.transport == "tcp":
-            self._fleeting.destroyed(view.namespace, notice)
+            self._fleeting.destroyed(self._watching.number_of(view), notice)
         elif notice.port and not notice.remote_port:
             self._tell_brief(view.namespace, notice)
 
@@ -213,10 +221,13 @@ class Engine:
                 told.address,
                 ended.end.port,
                 user_id=None if process is None else process.effective_user_id,
-                namespace=ended.namespace,
+                namespace=self._watching.told_as(ended.namespace),
             )
+            listener = Listener(socket, owner, "tracepoint")
+            if self._differences.book.get(listener.key) is not None:
+                # One more socket of a listener that goes on.
+                continue
             if self._config.takes(socket, None if owner is None else owner.executable):
-                listener = Listener(socket, owner, "tracepoint")
                 self._tell_both(listener, since, unix_nano(ended.end.monotonic_ns))
 
     # --- telling ---
@@ -236,7 +247,10 @@ class Engine:
             self.tell_who_is_unknown()
         records = [
             self._builder.closed(
-                each, while_down=first and self._while_down, running=self._owners.is_running(each.owner)
+                each.listener,
+                time_unix_nano=each.time_unix_nano,
+                while_down=first and self._while_down,
+                running=self._owners.is_running(each.listener.owner),
             )
             for each in changes.closed
         ]
@@ -250,7 +264,9 @@ class Engine:
             )
             for each in changes.opened
         ]
-        moves: list[Callable[[], None]] = [partial(self._memory.forget, each) for each in changes.closed]
+        moves: list[Callable[[], None]] = [
+            partial(self._memory.forget, each.listener) for each in changes.closed
+        ]
         moves += [partial(self._memory.learn, each.listener) for each in changes.opened]
         self._emit(records, moves)
         if changes.moved and not changes:
@@ -259,12 +275,15 @@ class Engine:
             self._memory.changed()
 
     def tell_who_is_unknown(self) -> None:
-        """Opens the gap of an agent that may not look at other users' processes."""
+        """Opens the gap of an agent that may not look at all processes."""
         self.gaps.open(
             "permission_denied",
             "owners",
             "which process holds a socket is known for the agent's own user only; run the agent as root to see "
-            "the others",
+            "the others"
+            if is_ordinary_user()
+            else "which process holds a socket is not known where even root may not look at the process "
+            "(a container, a security module)",
         )
 
     def _emit(self, records: Sequence[Record], moves: Sequence[Callable[[], None]]) -> None:
@@ -287,5 +306,6 @@ class Engine:
     def _remember(self) -> None:
         failure = self._memory.write()
         if failure is not None:
+            self._failing = True
             self._context.logger.error("%s", failure)
             self._context.report(Health.RECOVERABLE_ERROR, failure)

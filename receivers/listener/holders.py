@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from otel_fim.host import procfs
-from otel_fim.host.quick import readlink
+from otel_fim.host.quick import read_small, readlink
 
 _SOCKET: Final = re.compile(rb"socket:\[(\d+)\]")
 
@@ -65,6 +65,10 @@ class _Search:
         for descriptor in descriptors:
             try:
                 match = _SOCKET.fullmatch(readlink(directory + descriptor))
+            except PermissionError:
+                # A process may hide them from its own user's others: other rights, not dumpable.
+                self.found.denied = True
+                return False
             except OSError:
                 continue
             if match is not None and (inode := int(match[1])) in self._inodes:
@@ -139,3 +143,17 @@ def owner_of(pids: Iterable[int]) -> int | None:
         if stat.parent_pid not in held and (oldest is None or (stat.start_ticks, pid) < oldest):
             oldest = (stat.start_ticks, pid)
     return min(held) if oldest is None else oldest[1]
+
+
+def is_ordinary_user() -> bool:
+    """Whether the agent has the rights of its own user only."""
+    return hasattr(os, "geteuid") and os.geteuid() != 0 and not _may_look_at_all()
+
+
+def _may_look_at_all() -> bool:
+    """Whether CAP_SYS_PTRACE is effective: bit 19 of `CapEff` in `/proc/self/status`."""
+    try:
+        status = read_small(b"/proc/self/status")
+        return bool(int(status.partition(b"\nCapEff:")[2].split(maxsplit=1)[0], 16) >> 19 & 1)
+    except (OSError, ValueError, IndexError):
+        return False

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 
 from otel_fim.component import Health, Receiver, ReceiverContext, StartError
 from otel_fim.receivers.listener.config import ListenerConfig
 from otel_fim.receivers.listener.engine import Engine
+from otel_fim.receivers.listener.holders import is_ordinary_user
 from otel_fim.receivers.listener.memory import Memory
 from otel_fim.receivers.listener.state import Remembered, StateError, StateFile
 from otel_fim.receivers.listener.views import client_ports
@@ -82,7 +81,7 @@ class ListenerReceiver(Receiver[ListenerConfig]):
         return kept
 
     def _tell_limits(self, engine: Engine, watching: Watching) -> None:
-        if _sees_own_processes_only():
+        if is_ordinary_user():
             engine.tell_who_is_unknown()
         if not self.config.real_time:
             return
@@ -96,18 +95,6 @@ class ListenerReceiver(Receiver[ListenerConfig]):
             )
             self.context.logger.warning("%s", detail)
             engine.gaps.open("backend_limited", "real_time", detail)
-
-
-def _sees_own_processes_only() -> bool:
-    if not sys.platform.startswith("linux"):
-        return hasattr(os, "geteuid") and os.geteuid() != 0
-    try:
-        os.listdir("/proc/1/fd")
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _described(watching: Watching) -> str:

@@ -162,10 +162,19 @@ class Watching:
             self._register()
         return changed
 
-    def knows_namespace_of(self, pid: int) -> bool:
-        """Whether the namespace of a process is looked at; True when it cannot be told."""
-        namespace = namespace_of(str(pid))
-        return namespace is None or namespace == self._own or namespace in self.views
+    def looks_at(self, number: int, *, find: bool = False) -> bool:
+        """Whether the network namespace of that number is looked at; `find` looks for it when it is not."""
+        if number == self._own or number in self.views:
+            return True
+        return find and self.find_namespaces(at_once=True) and number in self.views
+
+    def number_of(self, view: View) -> int | None:
+        """The number of a view's namespace; that of the agent's own too, as far as it can be told."""
+        return self._own if view.namespace is None else view.namespace
+
+    def told_as(self, number: int | None) -> int | None:
+        """What a record says of a namespace: nothing when it is the agent's own."""
+        return None if number == self._own else number
 
     def _open_real_time(self, own: View) -> None:
         try:
