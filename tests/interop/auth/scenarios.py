@@ -153,7 +153,7 @@ def _console(*typed: str) -> Scenario:
     return Scenario(lambda host: host.run("sh", "-c", CONSOLE, "sh", *typed, status=None))
 
 
-# su and login forget what was typed before it asks, so the answer has to come late: too slow, and too rarely right, for a test.
+# su and login forget what was typed before they ask, so that the answer has to come late: no way to test.
 SLOW = {
     "ssh_terminal_su": Scenario(
         lambda h: h.ssh("alice", "su -c id bob", key=KEY, text=BOB + "\n", terminal=True, typing_after=2)
