@@ -124,7 +124,7 @@ class Merger:
     def _tell(self, stories: list[Story], now: float) -> list[AuthEvent]:
         events: list[tuple[int, int, AuthEvent]] = []
         for story in stories:
-            if story.weight is not Weight.SUPPORT:
+            if story.weight is not Weight.SUPPORT and not self._is_echo(story):
                 event = fold(story, self._siblings(story))
                 events.append((event.time_unix_nano, story.number, event))
             self._open.pop(story.number, None)
@@ -132,6 +132,16 @@ class Merger:
             self._told[story.number] = story
         self._clean(now)
         return [event for _, _, event in sorted(events, key=lambda each: each[:2])]
+
+    def _is_echo(self, story: Story) -> bool:
+        """sshd writes a name without an account to btmp once more than it checks a password of it."""
+        if any(event.sources[0] != "btmp" for event in story.sightings):
+            return False
+        return any(
+            event.user_known is False and event.sources[0] != "btmp"
+            for other in self._siblings(story)
+            for event in other.sightings
+        )
 
     def _siblings(self, story: Story) -> Iterator[Story]:
         if story.family == "fail":
@@ -229,7 +239,7 @@ class Merger:
 
     def _fits(self, event: AuthEvent, story: Story, family: str) -> bool:
         pids = story.pids()
-        same_process = event.pid is not None and event.pid in pids
+        same_process = event.pid is not None and any(each.pid == event.pid for each in story.sightings)
         if event.pid is not None and event.exact_pid and pids and not same_process:
             return False
         if event.login_key is not None:
@@ -264,7 +274,7 @@ class Merger:
         once = event.service == "sudo" or (event.service == "sshd" and event.part != "auth")
         if event.weight is Weight.HINT and once and _family(event) == "fail":
             # About the connection, or the process, as a whole, however many attempts it has.
-            return same_process or not event.exact_pid or event.pid is None
+            return same_process or not event.exact_pid or event.pid is None or not story.pids()
         return story.times_told(event.sources[0], event.part) + event.count <= max(
             story.capacity, event.count
         )
@@ -290,6 +300,9 @@ def _keys(event: AuthEvent, family: str) -> Iterable[tuple[object, ...]]:
             yield (family, "user", name)
     if event.group is not None:
         yield (family, "group", event.group)
+    if event.kind is Kind.PRIVILEGE:
+        # One source has the caller's name and no pid, another a pid and an id without a name.
+        yield (family, "action", event.action)
 
 
 def _agrees(event: AuthEvent, story: Story, same_process: bool) -> bool:
@@ -339,8 +352,7 @@ def _is_btmp_of_su(row: AuthEvent, event: AuthEvent) -> bool:
         and row.sources[0] == "btmp"
         and row.source_address is None
         and event.kind is Kind.PRIVILEGE
-        and row.pid is not None
-        and event.pid == row.pid
+        and not _differ(event.pid, row.pid)
         and not _differ(row.user, event.effective_user)
     )
 

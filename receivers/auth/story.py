@@ -179,8 +179,10 @@ def _why(order: list[AuthEvent], siblings: Iterable[Story]) -> dict[str, object]
 
 
 def _command(story: Story, order: list[AuthEvent]) -> str | None:
+    told = [event for event in order if event.command is not None and event.weight is not Weight.SUPPORT]
+    # sudo tells the journal which program it found, and the audit what was typed.
     first = next(
-        (event for event in order if event.command is not None and event.weight is not Weight.SUPPORT), None
+        (event for event in told if (event.command or "").startswith("/")), told[0] if told else None
     )
     if first is None or first.command is None:
         return None

@@ -73,6 +73,8 @@ class Parser:
             elif last is None:
                 self._last[entry.source] = entry
         events = self._events(entry)
+        if any(trust.is_own_goodbye(entry, event) for event in events):
+            return ()
         for event in events:
             if not trust.believable(entry, event, self._user_name):
                 raise RejectedError("forged")

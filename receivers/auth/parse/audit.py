@@ -62,7 +62,9 @@ class _Record:
         self.success = fields.get("msg.res", fields.get("res", "success")) in ("success", "1", "yes")
         self.program = fields.get("msg.exe", "").rpartition("/")[2]
         self.service = "sshd" if self.program in ("sshd-session", "sshd-auth") else self.program
-        self.name = values.user(fields.get("msg.acct"))
+        # libaudit has room for 31 bytes of a name: what fills them may be the beginning of one.
+        name = fields.get("msg.acct", "")
+        self.name = None if len(name.encode("utf-8", "replace")) >= 31 else values.user(name)
         self.identifier = values.number(fields.get("msg.id"))
         operation = _OPERATION.search(entry.message)
         self.operation = operation[1] if operation is not None else fields.get("msg.op", "")
@@ -104,7 +106,7 @@ class _Record:
     def refused(self, kind: str) -> tuple[AuthEvent, ...]:
         """A failed check. One that went well is followed by what it was for."""
         service = self._pam_service()
-        if self.success or service is None:
+        if self.success or service is None or (self.name is None and self.address is None):
             return ()
         if kind == "USER_AUTH" and not self.operation.startswith(("PAM:", "password")):
             # sshd of some distributions tells of every key that a client offers.
@@ -148,9 +150,10 @@ class _Record:
             "login",
             user=self.name,
             user_id=self.identifier,
-            user_known=True if self.success else None if self.name or self.identifier else False,
+            user_known=True if self.success else None,
             source_address=self.address,
-            reason=None if self.success else build.WRONG_CREDENTIALS,
+            # sshd says "(invalid user)" of those that it does not let in, too.
+            reason=None if self.success or self.name is None else build.WRONG_CREDENTIALS,
         )
         if not self.success:
             # Once for each connection, and first of all for names without an account.

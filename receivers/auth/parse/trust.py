@@ -28,6 +28,17 @@ _PLACES: Final = (
 _SSHD: Final = frozenset({"sshd", "sshd-session"})
 
 
+def is_own_goodbye(entry: Entry, event: AuthEvent) -> bool:
+    """The part of sshd that runs as the user tells of the end of its connection: it proves nothing, and its parent
+    tells of it as root."""
+    return (
+        entry.trusted
+        and entry.user_id not in (0, None)
+        and event.kind is Kind.LOGOUT
+        and entry.fields.get("_COMM") in _SSHD
+    )
+
+
 def believable(entry: Entry, event: AuthEvent, user_name: Callable[[int], str | None]) -> bool:
     """Whether the kernel's word about the sender allows what the event says."""
     if not entry.trusted:
@@ -47,9 +58,6 @@ def believable(entry: Entry, event: AuthEvent, user_name: Callable[[int], str | 
     unit = entry.fields.get("_SYSTEMD_UNIT", "")
     if name == "polkitd" and unit == "polkit.service":
         return True
-    if event.kind is Kind.LOGOUT and name in _SSHD and event.user is not None:
-        # The part of sshd that runs as the user tells of the end of its own connection.
-        return user_name(uid) == event.user
     # The program was gone before journald could look: nobody forges a refusal of his own.
     return (
         not program

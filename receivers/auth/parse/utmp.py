@@ -71,8 +71,8 @@ def _failed(entry: Entry) -> AuthEvent:
         source_address=_address(entry),
         reason=build.WRONG_CREDENTIALS,
     )
-    # 32 bytes have room for the beginning of a name only.
-    return replace(event, user=None) if event.user is not None and len(event.user) >= 32 else event
+    # 32 bytes, of which sshd uses 31, have room for the beginning of a name only.
+    return replace(event, user=None) if event.user is not None and len(event.user) >= 31 else event
 
 
 def _address(entry: Entry) -> str | None:

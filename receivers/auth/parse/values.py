@@ -8,7 +8,7 @@ from typing import Final
 
 MAX_TEXT: Final = 4096
 """Longer messages are cut: no program writes one, and every parser's work is bounded by it."""
-_NO_TERMINAL: Final = frozenset({"", "?", "none", "unknown", "(none)", "(null)", "ssh", "cron", "console?"})
+_NO_TERMINAL: Final = frozenset({"", "?", "none", "unknown", "(none)", "(null)", "ssh", "sshd", "cron"})
 _NO_VALUE: Final = frozenset({"", "?", "(null)", "(none)", "none", "unknown", "UNKNOWN"})
 _ESCAPE: Final = re.compile(r"\\(?:([0-7]{3})|M-?\^?.|(.))", re.DOTALL)
 _LETTERS: Final = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "v": 11, "f": 12, "s": 32, "\\": 92}
