@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from otel_fim.host.process import Process
 from otel_fim.receivers.listener.diag_messages import Destroyed
@@ -18,6 +18,10 @@ from otel_fim.receivers.listener.transitions import Transition
 
 _PATIENCE_NANOSECONDS: Final = 10_000_000_000
 _LIMIT: Final = 4096
+
+
+_Notice: TypeAlias = tuple[int, int | None, Destroyed]
+"""When it was heard (monotonic ns), the network namespace, and what was said."""
 
 
 @dataclass(slots=True)
@@ -49,7 +53,7 @@ class Fleeting:
         self._begun: OrderedDict[int, Begun] = OrderedDict()
         self._ends: OrderedDict[Identity, int] = OrderedDict()
         self._ended: list[tuple[Begun, Transition]] = []
-        self._destroyed: list[tuple[int, int | None, Destroyed]] = []
+        self._destroyed: list[_Notice] = []
         self.dropped = 0
         """Listeners that had to be forgotten because there were too many."""
 
@@ -107,23 +111,36 @@ class Fleeting:
 
     def take_ended(self) -> list[Ended]:
         """The listeners of which all is known now. Forgets what has waited for too long."""
-        found = []
-        waiting = []
-        for begun, end in self._ended:
-            at = next((i for i, each in enumerate(self._destroyed) if _is_end(each, begun, end)), None)
-            if at is not None:
-                found.append(Ended(begun, end, self._destroyed.pop(at)[1]))
-            else:
-                waiting.append((begun, end))
         limit = self._now() - _PATIENCE_NANOSECONDS
-        self._ended = [each for each in waiting if each[1].monotonic_ns > limit]
-        self._destroyed = [each for each in self._destroyed if each[0] > limit]
+        if self._destroyed and self._destroyed[0][0] <= limit:
+            self._destroyed = [each for each in self._destroyed if each[0] > limit]
+        if not self._ended:
+            return []
+        places: dict[tuple[int, str, int], list[_Notice]] = {}
+        for each in self._destroyed:
+            places.setdefault(_place(each[2]), []).append(each)
+        found, waiting = [], []
+        for begun, end in self._ended:
+            here = places.get(_place(end), [])
+            at = next((i for i, each in enumerate(here) if _is_end(each, begun, end)), None)
+            if at is not None:
+                found.append(Ended(begun, end, here.pop(at)[1]))
+            elif end.monotonic_ns > limit:
+                waiting.append((begun, end))
+        self._ended = waiting
+        if found:
+            self._destroyed = sorted(
+                (each for here in places.values() for each in here), key=lambda each: each[0]
+            )
         return found
 
 
-def _is_end(destroyed: tuple[int, int | None, Destroyed], begun: Begun, end: Transition) -> bool:
-    """Whether that notice is of the socket that has ended: the notice comes after the end, from the same namespace."""
-    heard_at, place, notice = destroyed
-    if heard_at < end.monotonic_ns or begun.place not in (None, place):
-        return False
-    return (notice.family, notice.address, notice.port) == (end.family, end.address, end.port)
+def _place(each: Destroyed | Transition) -> tuple[int, str, int]:
+    return (each.family, each.address, each.port)
+
+
+def _is_end(destroyed: _Notice, begun: Begun, end: Transition) -> bool:
+    """Whether that notice, of the same place, is of the socket that has ended: it comes after the end, and from the
+    same namespace."""
+    heard_at, namespace, _ = destroyed
+    return heard_at >= end.monotonic_ns and begun.place in (None, namespace)

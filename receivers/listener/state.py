@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import time
@@ -9,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import TypeAdapter
 
 from otel_fim.host.process import Ancestor, Process
 from otel_fim.journal.files import replace_file
@@ -18,7 +21,14 @@ from otel_fim.receivers.listener.sockets import Identity, ListeningSocket
 VERSION: Final = 1
 _PROCESS_FIELDS: Final = tuple(each.name for each in fields(Process) if each.name != "ancestors")
 _SOCKET_FIELDS: Final = tuple(each.name for each in fields(ListeningSocket) if each.name != "pids")
+_ANCESTOR_FIELDS: Final = tuple(each.name for each in fields(Ancestor))
 _DAMAGED: Final = ".damaged"
+
+# What comes from a file is held against the types that the rest of the receiver counts on.
+_PROCESS: Final = TypeAdapter(Process)
+_SOCKET: Final = TypeAdapter(ListeningSocket)
+_IDENTITIES: Final = TypeAdapter(set[Identity])
+_OTHERS: Final = TypeAdapter(tuple[str, ...])
 
 
 class StateError(Exception):
@@ -100,24 +110,22 @@ def _plain_process(process: Process) -> dict[str, Any]:
 
 
 def _listener(plain: Any) -> Listener:
+    socket = _SOCKET.validate_python(plain["socket"])
+    ipaddress.ip_address(socket.address)
     owner = plain["owner"]
-    socket = ListeningSocket(**{name: plain["socket"][name] for name in _SOCKET_FIELDS})
-    sockets: set[Identity] = set()
-    for namespace, transport, number, address, port in plain["sockets"]:
-        sockets.add((namespace, transport, int(number), str(address), int(port)))
     return Listener(
         socket,
         None
         if owner is None
-        else Owner(int(owner["pid"]), _process(owner["process"]), tuple(owner["others"])),
+        else Owner(int(owner["pid"]), _process(owner["process"]), _OTHERS.validate_python(owner["others"])),
         str(plain["backend"]),
-        sockets,
+        _IDENTITIES.validate_python(plain["sockets"]),
     )
 
 
 def _process(plain: Any) -> Process | None:
     if plain is None:
         return None
-    parent = plain.get("parent")
-    known = {name: plain[name] for name in _PROCESS_FIELDS if name in plain}
-    return Process(**known, ancestors=() if parent is None else (Ancestor(*parent),))
+    parent = plain.pop("parent", None)
+    ancestors = () if parent is None else (dict(zip(_ANCESTOR_FIELDS, parent, strict=True)),)
+    return _PROCESS.validate_python({**plain, "ancestors": ancestors})

@@ -78,9 +78,9 @@ class Host:
         self.receiver.start()
         self.wait(lambda: any(health is Health.OK for health, _ in self.health))
 
-    def stop(self) -> None:
+    def stop(self, timeout: float = 5.0) -> None:
         if self.receiver is not None:
-            self.receiver.stop(5.0)
+            self.receiver.stop(timeout)
             self.receiver = None
 
     def wait(self, until: Callable[[], object]) -> None:

@@ -173,7 +173,7 @@ def test_what_was_not_durable_is_told_again(host: Any, listening: Any, free_port
     port = free_port()
     listening(("127.0.0.1", port))
     host.wait(lambda: host.of(port))
-    host.stop()
+    host.stop(0.5)
     host.records.clear()
     host.durable = True
     host.start()
