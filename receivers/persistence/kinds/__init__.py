@@ -17,6 +17,19 @@ MODULES: Final = (
     "sudoers",
     "pam",
     "dynamic_linker",
+    "kernel_modules",
+    "udev",
+    "autostart",
+    "package_hooks",
+    "system_hooks",
+    "logrotate",
+    "on_demand",
+    "git_hooks",
+    "web_servers",
+    "python_startup",
+    "special_bits",
+    "platforms.launchd",
+    "platforms.windows",
 )
 """In the order in which they are read."""
 

@@ -1,7 +1,7 @@
 """What shells and graphical sessions read when they start: a file is an item.
 
-Places: bash(1) INVOCATION, zsh(1) STARTUP/SHUTDOWN FILES, fish(1), ksh(1), tcsh(1), pam_env(8), environment.d(5),
-xsession(5).
+Places: bash(1) INVOCATION, zsh(1) STARTUP/SHUTDOWN FILES, fish(1), ksh(1), tcsh(1), pam_env(8), xsession(5).
+The kind `systemd_hooks` has environment.d.
 """
 
 from __future__ import annotations
@@ -46,10 +46,6 @@ _SYSTEM_DIRECTORIES: Final = {
     b"/etc/zsh": "zsh",
     b"/etc/fish/conf.d": _EVERY,
     b"/usr/share/fish/vendor_conf.d": _EVERY,
-    b"/etc/environment.d": _ENVIRONMENT,
-    b"/usr/lib/environment.d": _ENVIRONMENT,
-    b"/usr/local/lib/environment.d": _ENVIRONMENT,
-    b"/run/environment.d": _ENVIRONMENT,
 }
 _HOME_FILES: Final = {
     b".profile": _LOGIN,
@@ -81,7 +77,6 @@ _HOME_FILES: Final = {
 }
 _HOME_DIRECTORIES: Final = {
     b".config/fish/conf.d": _EVERY,
-    b".config/environment.d": _ENVIRONMENT,
     b".bashrc.d": _INTERACTIVE,
     b".zshrc.d": _INTERACTIVE,
 }

@@ -1,0 +1,189 @@
+"""Files that lend their owner's rights to whoever starts them: setuid, setgid and file capabilities.
+
+They may be anywhere, so all local file systems are walked: slowly, on a thread of its own, at the start and once a day.
+Between the walks every file event is looked at, and every scan looks again at the files that are known.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar, Final
+
+from otel_fim.receivers.persistence.formats.capabilities import capability_text
+from otel_fim.receivers.persistence.hosts import Host
+from otel_fim.receivers.persistence.item import Item
+from otel_fim.receivers.persistence.kind import FileKind, Kind, Place
+from otel_fim.receivers.persistence.mounts import Mount, local, mount_of, parse_mounts
+from otel_fim.receivers.persistence.reader import Reader
+from otel_fim.receivers.persistence.sweep import Sweep, in_background, walk
+from otel_fim.receivers.persistence.text import digest, text_of
+
+_BITS: Final = stat.S_ISUID | stat.S_ISGID
+_ATTRIBUTE: Final = "security.capability"
+_EVERYWHERE: Final = Place(b"/", b"*", recursive=True)
+# Layers of containers: what is in them has no rights on the host until it is mounted, and then it is seen there.
+_LEFT_OUT: Final = (
+    b"/var/lib/docker",
+    b"/var/lib/containerd",
+    b"/var/lib/containers/storage",
+    b"/var/lib/rancher",
+)
+
+
+class SpecialBits(FileKind):
+    """`scan_interval` is the time between two walks in seconds, `entries_per_second` their pace (1,000 take about half
+    a percent of a core), `left_out` the directories that are not entered, `patience` how long in seconds `read` waits
+    for a walk that is under way."""
+
+    name = "special_bits"
+    scan_interval: ClassVar[float] = 86_400.0
+
+    def __init__(
+        self,
+        *,
+        entries_per_second: float = 1_000.0,
+        left_out: Sequence[bytes] = _LEFT_OUT,
+        patience: float = 0.0,
+    ) -> None:
+        self._pace = entries_per_second
+        self._left_out = tuple(left_out)
+        self._patience = patience
+        self._known: set[bytes] = set()
+        self._sweep: Sweep | None = None
+        self._finished = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._next = 0.0
+        self._mounts: dict[bytes, Mount] = {}
+
+    def places(self, host: Host) -> Sequence[Place]:
+        del host
+        return (_EVERYWHERE,)
+
+    def read(self, host: Host, reader: Reader) -> Iterator[Item]:
+        """The files that are known to have such bits. Until the first walk is over, all that it has not seen is a
+        problem of the whole root: what it finds then is taken as it is, and nothing is taken for removed."""
+        self._mounts = self._read_mounts(host)
+        self._begin(host)
+        if self._thread is not None and self._patience:
+            self._finished.wait(self._patience)
+        sweep = self._sweep
+        if sweep is None:
+            reader.problems[b"/"] = "not_looked_at"
+        else:
+            for path, reason in sweep.problems.items():
+                inside = host.inside(path)
+                reader.problems[inside if inside is not None else path] = reason
+            self._known |= {inside for path in sweep.found if (inside := host.inside(path)) is not None}
+            sweep.found.clear()
+        gone = set()
+        for path in sorted(self._known):
+            found = list(self._items(path, reader, host))
+            if not found:
+                gone.add(path)
+            yield from found
+        self._known -= gone
+
+    def read_file(self, path: bytes, place: Place, reader: Reader) -> Iterable[Item]:
+        del place
+        found = list(self._items(path, reader, self._host))
+        if found:
+            self._known.add(path)
+        else:
+            self._known.discard(path)
+        return found
+
+    _host: Host = Host()
+
+    def _items(self, path: bytes, reader: Reader, host: Host) -> Iterator[Item]:
+        status = reader.stat(path, follow=False)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return
+        capabilities = _capabilities(host.real(path)) if status.st_mode & 0o111 else b""
+        if not status.st_mode & _BITS and not capabilities:
+            return
+        mount = mount_of(host.real(path), self._mounts)
+        enabled = mount is None or not mount.nosuid
+        content = reader.sha256(path) or ""
+
+        def item(kind: str, hashed: str, user: str, trigger: str) -> Item:
+            return Item(
+                kind=kind,
+                id=text_of(path),
+                path=path,
+                content_hash=hashed,
+                command=text_of(path),
+                user=user,
+                trigger=trigger,
+                enabled=enabled,
+                uid=status.st_uid,
+                gid=status.st_gid,
+                mode=stat.S_IMODE(status.st_mode),
+                file_hash=content or None,
+            )
+
+        if status.st_mode & stat.S_ISUID:
+            owner = host.user_name(status.st_uid) or str(status.st_uid)
+            yield item("setuid", content, owner, "start by any user" if status.st_mode & 0o001 else "start")
+        if status.st_mode & stat.S_ISGID:
+            yield item("setgid", content, "", f"start, with the rights of group {status.st_gid}")
+        if capabilities:
+            text = capability_text(capabilities)
+            hashed = digest(capabilities + content.encode())
+            yield item(
+                "file_capability", hashed, "", f"start, with {capabilities.hex() if text is None else text}"
+            )
+
+    def _read_mounts(self, host: Host) -> dict[bytes, Mount]:
+        self._host = host
+        try:
+            with open("/proc/self/mountinfo", "rb") as file:
+                return {mount.point: mount for mount in parse_mounts(file.read(1 << 24))}
+        except OSError:
+            return {}
+
+    def _begin(self, host: Host) -> None:
+        """Starts a walk when it is time for one."""
+        if (self._thread is not None and self._thread.is_alive()) or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self.scan_interval
+        roots = [host.root]
+        barriers = {host.real(path) for path in self._left_out}
+        if host.is_own and self._mounts:
+            roots = [mount.point for mount in local(self._mounts.values())] or roots
+        barriers |= self._mounts.keys() - {host.root}
+        self._finished.clear()
+        # The thread must not keep a kind alive that its receiver has let go.
+        reference = weakref.ref(self)
+        pace, finished = self._pace, self._finished
+
+        def work() -> None:
+            sweep = walk(
+                roots, frozenset(barriers), _is_wanted, per_second=pace, stopped=lambda: reference() is None
+            )
+            kind = reference()
+            if kind is not None and sweep is not None:
+                kind._sweep = sweep
+            finished.set()
+
+        self._thread = in_background(work, "persistence-sweep")
+
+
+def _is_wanted(entry: os.DirEntry[bytes]) -> bool:
+    mode = entry.stat(follow_symlinks=False).st_mode
+    return bool(mode & _BITS) or bool(mode & 0o111 and _capabilities(entry.path))
+
+
+def _capabilities(path: bytes) -> bytes:
+    """The attribute's value; empty when there is none, or none to be had."""
+    try:
+        return os.getxattr(path, _ATTRIBUTE, follow_symlinks=False)
+    except (OSError, AttributeError):
+        return b""
+
+
+KINDS: Final[tuple[type[Kind], ...]] = (SpecialBits,)
