@@ -1,4 +1,4 @@
-"""The ATT&CK processor: the technique that a change of a file shows, with confidence and evidence."""
+"""The ATT&CK processor: the technique that an event shows, with confidence and evidence."""
 
 from otel_fim.processors.attack.config import AttackConfig
 from otel_fim.processors.attack.processor import AttackProcessor

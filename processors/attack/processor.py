@@ -1,20 +1,19 @@
-"""Names the ATT&CK technique that a change of a file shows, where it shows one."""
+"""Names the ATT&CK technique that an event shows, where it shows one."""
 
 from __future__ import annotations
 
 from otel_fim import names
 from otel_fim.component import Processor, ProcessorContext
-from otel_fim.processors.attack.change import EFFECTS
 from otel_fim.processors.attack.config import AttackConfig
-from otel_fim.processors.attack.engine import find
+from otel_fim.processors.attack.engine import FINDERS, find
 from otel_fim.processors.attack.mapping import Confidence, Match
 from otel_fim.processors.attack.techniques import FRAMEWORK, TECHNIQUES
 from otel_fim.record import Record
 
 
 class AttackProcessor(Processor[AttackConfig]):
-    """Adds the `threat.` attributes to file events; leaves every other record, and a mapping made before,
-    alone."""
+    """Adds the `threat.` attributes to changes of files, of what starts by itself and of accounts, and to logins and
+    the use of others' rights; leaves every other record, and a mapping made before, alone."""
 
     Config = AttackConfig
 
@@ -24,7 +23,7 @@ class AttackProcessor(Processor[AttackConfig]):
 
     def process(self, records: list[Record]) -> list[Record]:
         for record in records:
-            if record.event_name in EFFECTS and names.THREAT_TECHNIQUE_ID not in record.attributes:
+            if record.event_name in FINDERS and names.THREAT_TECHNIQUE_ID not in record.attributes:
                 matches = find(record, self._least)
                 if matches:
                     annotate(record, matches)
