@@ -10,15 +10,30 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 _SIZE: Final = 8192
 _AT_FDCWD: Final = -100
 _AT_EMPTY_PATH: Final = 0x1000
 _STATX_INO: Final = 0x100
 _STATX_SIZE: Final = 256
+_AT_STATX_DONT_SYNC: Final = 0x4000
+_STATX_BASIC_STATS: Final = 0x7FF
+_STATX_IDENTITY: Final = struct.Struct("=32xQQ48xqI4xqI4x8xII")
+"""`stx_ino`, `stx_size`, `stx_ctime`, `stx_mtime`, `stx_dev_major` and `stx_dev_minor`."""
 _STATX_INO_AT: Final = struct.Struct("=32xQ")
 """`stx_ino` in struct statx, which is laid out alike everywhere (statx(2))."""
+
+
+class FileIdentity(NamedTuple):
+    """Two readings that are the same are of the same content: programs cannot set the ctime."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _open = _libc.open
@@ -66,6 +81,22 @@ def readlink(path: bytes) -> bytes:
     if length < 0:
         raise _error(path)
     return ctypes.string_at(buffer, length)
+
+
+def file_identity(link: bytes) -> FileIdentity:
+    """What a link in /proc leads to, as far as the kernel knows without asking a server. Raises `OSError`."""
+    if _statx is None:
+        found = os.stat(link)
+        return FileIdentity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    buffer = ctypes.create_string_buffer(_STATX_SIZE)
+    if _statx(_AT_FDCWD, link, _AT_STATX_DONT_SYNC, _STATX_BASIC_STATS, buffer) < 0:
+        raise _error(link)
+    inode, size, changed, changed_ns, modified, modified_ns, major, minor = _STATX_IDENTITY.unpack_from(
+        buffer
+    )
+    return FileIdentity(
+        os.makedev(major, minor), inode, size, modified * 10**9 + modified_ns, changed * 10**9 + changed_ns
+    )
 
 
 def close(descriptor: int) -> None:

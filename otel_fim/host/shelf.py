@@ -30,9 +30,13 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._running) + len(self._ended)
 
+    def get(self, entity: str) -> Process | None:
+        """The one with that id."""
+        return self._running.get(entity) or self._ended.get(entity)
+
     def of(self, pid: int) -> list[Process]:
         """Every process that has or had the pid."""
-        return [self._get(entity) for entity in self._by_pid.get(pid, ())]
+        return [self._running.get(entity) or self._ended[entity] for entity in self._by_pid.get(pid, ())]
 
     def running(self, pid: int) -> Process | None:
         """The one that has the pid."""
@@ -66,9 +70,6 @@ class Shelf:
                     self._sort()
         while len(self) > self.limit:
             self._evict()
-
-    def _get(self, entity: str) -> Process:
-        return self._running.get(entity) or self._ended[entity]
 
     def _evict(self) -> None:
         self.evicted += 1

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from otel_fim.host import procfs
 from otel_fim.host.process import MAX_ANCESTORS, Ancestor, Process
@@ -140,6 +140,22 @@ class ProcessTable:
         """Takes a process in, or newer knowledge of it (same `entity_id`)."""
         with self._lock:
             self._put(process)
+
+    def amend(self, process: Process, /, **known: Any) -> Process:
+        """Newer knowledge of some fields of a process (see `Process`): what others have put in meanwhile stays. Gives
+        the process as the table has it now; one that the table does not have (any more) is put in."""
+        with self._lock:
+            current = self._shelf.get(process.entity_id) or process
+            amended = replace(current, **known)
+            self._put(amended)
+            return amended
+
+    def learn_program(self, process: Process, path: str | None, sha256: str | None) -> None:
+        """What was found out later about the program that `process` ran; nothing changes when it runs another now."""
+        with self._lock:
+            current = self._shelf.get(process.entity_id)
+            if current is not None and current.executable_path == process.executable_path:
+                self._put(replace(current, executable_path=path, executable_sha256=sha256))
 
     def feed_with(self, poke: Callable[[], None] | None) -> None:
         """Names the feeder (None: it has stopped). `poke` is called from any thread to have it look at once; it
@@ -284,9 +300,10 @@ class ProcessTable:
 
 
 def _lived(process: Process, since: int, until: int) -> bool:
-    """Whether it was alive at any moment of that time; the start is rounded down, the end is exact."""
+    """Whether it was alive at any moment of that time; the start is rounded down, the end is exact. The wall clock is
+    adjusted a little now and then, so that a start may seem to be later than what the process did first."""
     ended = process.ended_unix_nano
-    return process.created_unix_nano <= until and (ended is None or ended >= since)
+    return process.created_unix_nano - procfs.TICK_NANOSECONDS <= until and (ended is None or ended >= since)
 
 
 def _lived_through(process: Process, since: int, until: int) -> bool:

@@ -36,7 +36,7 @@ def test_stat_with_any_name(
         start,
     )
     stat = procfs.parse_stat(content)
-    assert stat == procfs.Stat(pid, command, state.encode(), parent, flags, start, 5, 6, 7)
+    assert stat == procfs.Stat(pid, command, state.encode(), parent, flags, start, 5, 6, 7, 20)
     assert stat.exiting == (state in "ZX" or bool(flags & 4))
 
 

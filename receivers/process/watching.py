@@ -1,0 +1,210 @@
+"""The threads that watch: one that the kernel tells, one that looks every now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from otel_fim.host.table import ProcessTable
+from otel_fim.receivers.process import cn_proc
+from otel_fim.receivers.process.connector import Connector, OverflowedError
+from otel_fim.receivers.process.tracker import Tracker
+
+_ROUNDS: Final = 64
+_RESYNC_SECONDS: Final = 1.0
+_ERROR_SECONDS: Final = 1.0
+
+
+class Gap(Protocol):
+    """Tells of a coverage gap; see `Reporter.gap`."""
+
+    def __call__(
+        self, reason: str, detail: str, start: int, end: int | None = None, *, restored: bool = False
+    ) -> None: ...
+
+
+class Told:
+    """Feeds the table from the proc connector."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        tracker: Tracker,
+        table: ProcessTable,
+        *,
+        gap: Gap,
+        rejected: Callable[[int], None],
+        existing: bool,
+        logger: logging.Logger,
+    ) -> None:
+        self._connector = connector
+        self._tracker = tracker
+        self._table = table
+        self._gap = gap
+        self._rejected = rejected
+        self._existing = existing
+        self._logger = logger
+        self._poke = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._stop = False
+        self._ready = threading.Event()
+        self._lost_since: int | None = None
+        self._resync_at = 0.0
+        self._latest = time.time_ns()
+        self._thread = threading.Thread(target=self._run, name="process-watch", daemon=True)
+
+    def start(self) -> None:
+        """Returns when all that runs is known."""
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self, timeout: float) -> None:
+        self._stop = True
+        self.poke()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        self._table.feed_with(None)
+
+    def poke(self) -> None:
+        """Has it look at once."""
+        with contextlib.suppress(OSError):
+            os.eventfd_write(self._poke, 1)
+
+    def _run(self) -> None:
+        poller = select.poll()
+        poller.register(self._connector.fileno(), select.POLLIN)
+        poller.register(self._poke, select.POLLIN)
+        try:
+            self._tracker.compare(all_pids(), "scan" if self._existing else None)
+            self._table.feed_with(self.poke)
+            self._ready.set()
+            while not self._stop:
+                try:
+                    self._round(poller)
+                except Exception:  # the thread must live on, whatever one event did
+                    self._logger.exception("an event could not be dealt with")
+                    self._lost()
+        finally:
+            self._ready.set()
+            self._connector.close()
+            poke, self._poke = self._poke, -1
+            os.close(poke)
+
+    def _round(self, poller: select.poll) -> None:
+        due = self._tracker.due()
+        timeout = None if due is None else max(0.0, (due - time.monotonic_ns()) / 1e6 + 1)
+        if self._lost_since is not None:
+            timeout = max(0.0, self._resync_at - time.monotonic()) * 1000 + 1
+        poller.poll(timeout)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._poke)
+        self._tracker.refresh_clock()
+        now = time.time_ns()
+        if self._drain() and self._lost_since is None:
+            self._table.fed(now)
+        if self._lost_since is not None and time.monotonic() >= self._resync_at:
+            self._resync()
+
+    def _drain(self) -> bool:
+        """Whether nothing is left. With more coming in all the time, what is due has to be done in between."""
+        tracker, rejected = self._tracker, 0
+        event = None
+        for _ in range(_ROUNDS):
+            try:
+                messages = self._connector.receive()
+            except OverflowedError:
+                self._lost()
+                continue
+            if not messages:
+                break
+            for message in messages:
+                try:
+                    event = cn_proc.parse(message)
+                except cn_proc.MalformedError:
+                    rejected += 1
+                    continue
+                if event is not None:
+                    tracker.handle(event)
+        else:
+            messages = [b""]
+        if event is not None:
+            self._latest = tracker.epoch(event.time_ns)
+        if rejected:
+            self._rejected(rejected)
+        return not messages
+
+    def _lost(self) -> None:
+        if self._lost_since is not None:
+            return
+        self._lost_since = self._latest
+        self._resync_at = max(self._resync_at, time.monotonic())
+        self._gap(
+            "queue_overflow", "the kernel's buffer for process events was full: some are lost", self._latest
+        )
+
+    def _resync(self) -> None:
+        since, self._lost_since = self._lost_since, None
+        # What happens from here on is told, unless the buffer overflows again.
+        self._table.feed_with(self.poke)
+        self._tracker.compare(all_pids(), "scan")
+        drained = self._drain()
+        self._resync_at = time.monotonic() + _RESYNC_SECONDS
+        if self._lost_since is not None or not drained:
+            # It is still going on: the gap stays open.
+            self._lost_since = since
+            return
+        self._gap(
+            "queue_overflow",
+            "all processes have been looked at; those that started and ended in between are not known",
+            since or 0,
+            time.time_ns(),
+            restored=True,
+        )
+
+
+class Polled:
+    """Compares all processes every `interval` seconds."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        interval: float,
+        *,
+        existing: bool,
+        logger: logging.Logger,
+        pids: Callable[[], list[int]],
+    ) -> None:
+        self._tracker = tracker
+        self._interval = interval
+        self._existing = existing
+        self._logger = logger
+        self._pids = pids
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="process-poll", daemon=True)
+
+    def start(self) -> None:
+        self._tracker.compare(self._pids(), "scan" if self._existing else None)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                self._tracker.compare(self._pids(), "exec")
+            except Exception:  # the thread must live on
+                self._logger.exception("the processes could not be listed")
+                self._stop.wait(_ERROR_SECONDS)
+
+
+def all_pids() -> list[int]:
+    """Every process of /proc, oldest first for the most part: parents come before their children."""
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
