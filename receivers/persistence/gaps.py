@@ -20,6 +20,7 @@ _SENTENCES: Final = {
     "io_error": "cannot be read",
     "too_large": "are too large to be read",
     "too_many": "hold too much to be looked at whole",
+    "not_looked_at": "are yet to be looked through for setuid files and file capabilities",
     "not_followed": "are links of a user to what that user may not read",
 }
 

@@ -15,6 +15,7 @@ from typing import Final
 _MOST_WAITING: Final = 500_000
 _MOST_PROBLEMS: Final = 100
 _BREATH: Final = 200
+_HEAD_START: Final = 2_000
 # ioprio_set(2): the call's number, IOPRIO_WHO_PROCESS, and the idle class.
 _IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _IDLE: Final = 3 << 13
@@ -38,7 +39,8 @@ def walk(
     stopped: Callable[[], bool],
 ) -> Sweep | None:
     """Every regular file below the roots, without following links and without entering `barriers` (mount points
-    and what is left out); None when it was stopped. At most `per_second` entries are looked at in a second."""
+    and what is left out); None when it was stopped. At most `per_second` entries are looked at in a second, but for
+    the first 2,000: a small tree is done at once."""
     sweep = Sweep()
     pause = _BREATH / per_second
     waiting = list(roots)
@@ -54,7 +56,8 @@ def walk(
                         since_pause = 0
                         if stopped():
                             return None
-                        time.sleep(pause)
+                        if sweep.looked_at > _HEAD_START:
+                            time.sleep(pause)
                     try:
                         if entry.is_dir(follow_symlinks=False):
                             if entry.path not in barriers:

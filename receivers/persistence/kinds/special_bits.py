@@ -37,8 +37,8 @@ _LEFT_OUT: Final = (
 
 class SpecialBits(FileKind):
     """`scan_interval` is the time between two walks in seconds, `entries_per_second` their pace (1,000 take about half
-    a percent of a core), `left_out` the directories that are not entered, `patience` how long in seconds `read` waits
-    for a walk that is under way."""
+    a percent of a core), `left_out` the directories that are not entered, `patience` how long in seconds the first
+    `read` waits for the walk."""
 
     name = "special_bits"
     scan_interval: ClassVar[float] = 86_400.0
@@ -48,7 +48,7 @@ class SpecialBits(FileKind):
         *,
         entries_per_second: float = 1_000.0,
         left_out: Sequence[bytes] = _LEFT_OUT,
-        patience: float = 0.0,
+        patience: float = 0.3,
     ) -> None:
         self._pace = entries_per_second
         self._left_out = tuple(left_out)
@@ -56,6 +56,7 @@ class SpecialBits(FileKind):
         self._known: set[bytes] = set()
         self._sweep: Sweep | None = None
         self._finished = threading.Event()
+        self._waited = False
         self._thread: threading.Thread | None = None
         self._next = 0.0
         self._mounts: dict[bytes, Mount] = {}
@@ -69,7 +70,9 @@ class SpecialBits(FileKind):
         problem of the whole root: what it finds then is taken as it is, and nothing is taken for removed."""
         self._mounts = self._read_mounts(host)
         self._begin(host)
-        if self._thread is not None and self._patience:
+        if self._sweep is None and not self._waited:
+            # A small tree is looked through by then, and there is no gap to tell of.
+            self._waited = True
             self._finished.wait(self._patience)
         sweep = self._sweep
         if sweep is None:
