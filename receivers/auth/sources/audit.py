@@ -12,6 +12,7 @@ nowhere, which is told as a gap. It is never turned on from here: that is the ad
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 import socket
@@ -40,6 +41,7 @@ REJECTED_MESSAGE: Final = "bad_netlink_message"
 OFF: Final = "the kernel's auditing is off: turn it on with auditctl -e 1, or with Audit=yes in journald.conf"
 _MOST: Final = 1000
 _RETRY_SECONDS: Final = 300.0
+_LISTENED: Final = (*TYPES, CONFIG_CHANGE)
 
 
 def parse_message(kind: int, text: bytes) -> Entry | str | None:
@@ -73,8 +75,9 @@ class AuditSource(ThreadedSource):
 
     def __init__(self) -> None:
         super().__init__("audit")
-        self._woken, self._waker = socket.socketpair()
+        self._bell: tuple[socket.socket, socket.socket] | None = None
         self._off = False
+        self._listener: socket.socket | None = None
 
     def available(self) -> str | None:
         try:
@@ -83,22 +86,31 @@ class AuditSource(ThreadedSource):
         except OSError as error:
             return audit_socket.why_not(error)
 
+    def start(self, sink: Sink, position: Position = None) -> None:
+        # Here, so that nothing from now on is missed; the thread tells what is wrong, and tries again.
+        with contextlib.suppress(OSError):
+            self._listener = audit_socket.open_group(_LISTENED)
+        self._bell = socket.socketpair()
+        super().start(sink, position)
+
     def stop(self, timeout: float) -> bool:
         ended = super().stop(timeout)
-        if ended:
-            self._woken.close()
-            self._waker.close()
+        if ended and self._bell is not None:
+            for end in self._bell:
+                end.close()
+            self._bell = None
         return ended
 
     def _wake(self) -> None:
-        if self._waker.fileno() >= 0:
-            self._waker.send(b"!")
+        if self._bell is not None:
+            self._bell[0].send(b"!")
 
     def _session(self, sink: Sink) -> None:
         denied = False
         while not self._stopping.is_set():
             try:
-                listener = audit_socket.open_group([*TYPES, CONFIG_CHANGE])
+                listener = self._listener or audit_socket.open_group(_LISTENED)
+                self._listener = None
             except OSError as error:
                 if not denied:
                     denied = True
@@ -115,7 +127,8 @@ class AuditSource(ThreadedSource):
     def _listen(self, sink: Sink, listener: socket.socket) -> None:
         poll = select.poll()
         poll.register(listener, select.POLLIN)
-        poll.register(self._woken, select.POLLIN)
+        assert self._bell is not None
+        poll.register(self._bell[1], select.POLLIN)
         seen = time.time_ns()
         while not self._stopping.is_set():
             poll.poll()

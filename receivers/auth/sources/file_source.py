@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from otel_fim.component import StoppingError
@@ -136,8 +137,13 @@ class FileSource(ThreadedSource):
             if self._waiter is not None:
                 self._waiter.wake()
 
-    def _session(self, sink: Sink) -> None:
-        tail = Tail(
+    def start(self, sink: Sink, position: Position = None) -> None:
+        # Here, so that what is written from now on is read whenever the thread gets to run.
+        self._tail: Tail | None = self._make_tail(sink)
+        super().start(sink, position)
+
+    def _make_tail(self, sink: Sink) -> Tail:
+        return Tail(
             self.path,
             self._framing,
             _Reader(self, sink),
@@ -145,7 +151,9 @@ class FileSource(ThreadedSource):
             linger=self._linger,
             missing=self._missing,
         )
-        self._tail = tail
+
+    def _session(self, sink: Sink) -> None:
+        tail = self._tail = self._tail or self._make_tail(sink)
         with self._lock:
             waiter = self._waiter = Waiter(self.path)
         try:
@@ -158,6 +166,7 @@ class FileSource(ThreadedSource):
                     self._stopping.wait(_SETTLE_SECONDS)
         finally:
             tail.close()
+            self._tail = None
             with self._lock:
                 self._waiter = None
             waiter.close()
@@ -174,6 +183,7 @@ class FileSource(ThreadedSource):
 
     def take(self, sink: Sink, frames: list[Frame], modified: int) -> None:
         """Parses a batch and hands it over. Raises what the sink raises."""
+        assert self._tail is not None
         entries: list[Entry] = []
         rejected: dict[str, int] = {}
         for frame in frames:
@@ -202,15 +212,39 @@ def identified(entry: Entry, identity: str) -> Entry:
     )
 
 
+class SinkError(Exception):
+    """The sink has failed, not the file."""
+
+
 class _Reader:
     """Stands between the tail and the sink: frames become entries, the rest is passed on."""
 
     def __init__(self, source: FileSource, sink: Sink) -> None:
         self._source = source
         self._sink = sink
-        self.rejected = sink.rejected
-        self.gap = sink.gap
-        self.restored = sink.restored
 
     def frames(self, frames: list[Frame], modified: int) -> None:
-        self._source.take(self._sink, frames, modified)
+        with _sinking():
+            self._source.take(self._sink, frames, modified)
+
+    def rejected(self, reason: str, count: int = 1) -> None:
+        with _sinking():
+            self._sink.rejected(reason, count)
+
+    def gap(self, reason: str, detail: str, start_ns: int, end_ns: int | None = None) -> None:
+        with _sinking():
+            self._sink.gap(reason, detail, start_ns, end_ns)
+
+    def restored(self, reason: str, detail: str) -> None:
+        with _sinking():
+            self._sink.restored(reason, detail)
+
+
+@contextlib.contextmanager
+def _sinking() -> Iterator[None]:
+    try:
+        yield
+    except StoppingError:
+        raise
+    except Exception as error:
+        raise SinkError(f"what was read was not taken: {error or type(error).__name__}") from error

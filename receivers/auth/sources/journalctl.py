@@ -23,6 +23,8 @@ _LAST_WORDS: Final = 4
 
 _FACILITIES: Final = (4, 10)
 """auth and authpriv: where PAM, sshd, sudo, su and the shadow tools write."""
+_TRANSPORTS: Final = ("syslog", "journal", "stdout")
+"""Not audit: journald gives its records, command lines and system calls among them, the facility auth."""
 _IDENTIFIERS: Final = (
     *("sshd", "sshd-session", "sshd-auth", "dropbear", "login", "systemd-logind"),
     *("sudo", "su", "doas", "pkexec", "polkitd", "polkit-agent-helper-1"),
@@ -47,6 +49,7 @@ def matches() -> list[str]:
     """What of the journal is read: fields of one name are alternatives, `+` stands between alternative groups."""
     return [
         *(f"SYSLOG_FACILITY={number}" for number in _FACILITIES),
+        *(f"_TRANSPORT={name}" for name in _TRANSPORTS),
         "+",
         *(f"SYSLOG_IDENTIFIER={name}" for name in _IDENTIFIERS),
         "+",

@@ -74,10 +74,11 @@ class JournaldSource(ThreadedSource):
         self._confirm = confirm
         self._start_at = start_at
         self._directory = directory
-        self._woken, self._waker = socket.socketpair()
+        self._bell: tuple[socket.socket, socket.socket] | None = None
         self._child: journalctl.Journalctl | None = None
         self._failing = False
         self._place = _Place(None, 0)
+        self._started = 0
 
     def available(self) -> str | None:
         return journalctl.unavailable(self._directory)
@@ -87,16 +88,22 @@ class JournaldSource(ThreadedSource):
         child = self._child
         return [] if child is None else [child.pid]
 
+    def start(self, sink: Sink, position: Position = None) -> None:
+        self._started = time.time_ns() // 1000
+        self._bell = socket.socketpair()
+        super().start(sink, position)
+
     def stop(self, timeout: float) -> bool:
         ended = super().stop(timeout)
-        if ended:
-            self._woken.close()
-            self._waker.close()
+        if ended and self._bell is not None:
+            for end in self._bell:
+                end.close()
+            self._bell = None
         return ended
 
     def _wake(self) -> None:
-        if self._waker.fileno() >= 0:
-            self._waker.send(b"!")
+        if self._bell is not None:
+            self._bell[0].send(b"!")
 
     def _session(self, sink: Sink) -> None:
         self._place = self._begin(sink)
@@ -131,18 +138,20 @@ class JournaldSource(ThreadedSource):
             except ValueError as error:
                 now = time.time_ns()
                 sink.gap(REASON_ERROR, f"{error}; it is read from its {self._start_at}", now, now)
-        place = _Place(None, time.time_ns() // 1000 if self._start_at == "end" else 0)
+        place = _Place(None, self._started if self._start_at == "end" else 0)
         self._hand(sink, [], place.encode())
         return place
 
     def _follow(self, sink: Sink, child: journalctl.Journalctl) -> str:
         """Reads until the source is stopped or the child ends; why it did, empty to begin anew at once."""
+        assert self._bell is not None
+        bell = self._bell[1].fileno()
         confirming = self._place.cursor is not None
         started = time.monotonic()
         while not self._stopping.is_set():
             until = self._until(started, confirming)
             left = None if until is None else max(0.0, until - time.monotonic())
-            lines = child.lines(self._woken.fileno(), left)
+            lines = child.lines(bell, left)
             if lines is None:
                 return child.last_words()
             if self._failing and time.monotonic() >= started + _RUNNING_SECONDS:

@@ -58,7 +58,10 @@ class Reader(Protocol):
 
 
 class Tail:
-    """For one thread. `pump` reads what there is and returns; a `Waiter` says when to call it again."""
+    """For one thread. `pump` reads what there is and returns; a `Waiter` says when to call it again.
+
+    With `start_at` end it begins behind what is in the file when the tail is made.
+    """
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class Tail:
         self._path = path
         self._framing = framing
         self._reader = reader
-        self._start_at_end = start_at == "end" and os.path.lexists(path)
+        self._end = _size(path) if start_at == "end" else None
         self._linger = linger
         self._missing = missing
         self._monotonic = monotonic
@@ -100,7 +103,7 @@ class Tail:
         places, self._seen = decode(position)
         if not places:
             return
-        self._start_at_end = False
+        self._end = None
         for place in places[:-1]:
             self._queue += self._earlier(place, self._siblings(), newer=False)
         descriptor = self._still_current(places[-1])
@@ -153,13 +156,13 @@ class Tail:
             self._absent()
             return
         except PermissionError as error:
-            self._start_at_end = self._start_at_end and not self._queue
             self._open_gap(REASON_DENIED, f"{self._path} cannot be read: {error.strerror}; run as root")
             return
         self._present()
         if last is None:
-            size = os.fstat(descriptor).st_size
-            offset = self._framing.end(descriptor, size) if self._start_at_end else 0
+            offset = 0
+            if self._end is not None and self._end[0] == os.fstat(descriptor).st_ino:
+                offset = self._framing.end(descriptor, self._end[1])
             self._queue.append(self._open(descriptor, offset))
         else:
             try:
@@ -169,7 +172,6 @@ class Tail:
                 os.close(descriptor)
                 raise
             self._queue += [*between, self._open(descriptor)]
-        self._start_at_end = False
         self._moved = True
 
     def _present(self) -> None:
@@ -178,7 +180,6 @@ class Tail:
         self._close_gap(REASON_DENIED, "can be read again")
 
     def _absent(self) -> None:
-        self._start_at_end = False
         now = self._monotonic()
         if self._missing_since is None:
             self._missing_since = now
@@ -353,3 +354,11 @@ class Tail:
         if reason in self._gaps:
             self._gaps.discard(reason)
             self._reader.restored(reason, f"{self._path} {detail}")
+
+
+def _size(path: str) -> tuple[int, int] | None:
+    """Inode and size of what the name stands for."""
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        return status.st_ino, status.st_size
+    return None
