@@ -11,18 +11,19 @@ from otel_fim.receivers.persistence.kind import Place
 from otel_fim.receivers.persistence.records import Cause
 
 _LONGEST_FACTOR: Final = 10
-_MOST_FILES: Final = 5000
+_MOST_FILES: Final = 20_000
 
 
 @dataclass(slots=True)
 class Task:
     """A kind to be read again: `files` alone (with their places), or all of it when `whole`. `causes` are the file
-    events by path; `due` is on the monotonic clock."""
+    events by path; `due` is on the monotonic clock. `overflowed`: there were more files than are remembered."""
 
     kind: str
     first: float
     due: float
     whole: bool = False
+    overflowed: bool = False
     files: dict[bytes, Place] = field(default_factory=dict)
     causes: dict[bytes, Cause] = field(default_factory=dict)
 
@@ -43,17 +44,20 @@ class Dirty:
             task = self._tasks.get(kind)
             if task is None:
                 task = self._tasks[kind] = Task(kind, now, now)
+                # Later events only put it off: whoever waits looks at the clock again then.
+                self._changed.notify_all()
             task.due = min(now + self._debounce, task.first + self._debounce * _LONGEST_FACTOR)
-            if path is None or place is None or len(task.files) >= _MOST_FILES:
+            if path is None or place is None:
                 task.whole = True
-            else:
+            elif len(task.files) < _MOST_FILES:
                 task.files[path] = place
+            else:
+                task.whole = task.overflowed = True
             if len(task.causes) < _MOST_FILES or at in task.causes:
                 known = task.causes.get(at)
                 # The last one who is known: a change that nobody is known for takes nobody's name away.
                 if known is None or cause.actor or not known.actor:
                     task.causes[at] = cause
-            self._changed.notify_all()
 
     def later(self, kind: str, seconds: float) -> None:
         """The whole kind, after a while, unless file events bring it up sooner."""

@@ -28,7 +28,7 @@ from otel_fim.receivers.persistence.reader import Reader
 from otel_fim.receivers.persistence.records import Cause, RecordBuilder, actor_of, path_of
 from otel_fim.receivers.persistence.state import State
 from otel_fim.receivers.persistence.text import text_of
-from otel_fim.record import Record
+from otel_fim.record import Attributes, Record
 
 _FILE_EVENTS: Final = frozenset(
     (
@@ -67,6 +67,7 @@ class Engine:
         self._places: dict[str, object] = {}
         self._index = PlaceIndex(())
         self._ready: set[str] = set()
+        self._last_actor: Attributes = {}
         self._stopping = threading.Event()
         self.compared = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{context.id}-scan", daemon=True)
@@ -104,10 +105,19 @@ class Engine:
                 path = None if outside is None else self._host.inside(outside)
                 for concern in () if path is None else index.concerns(path):
                     if cause is None:
-                        cause = Cause(record.time_unix_nano, actor_of(record))
+                        cause = self._cause_of(record)
                     self._dirty.event(
                         concern.kind, concern.path, concern.place, concern.path or path or b"", cause
                     )
+
+    def _cause_of(self, record: Record) -> Cause:
+        actor = actor_of(record)
+        # Many files in a row are one process's: it is remembered once.
+        if actor == self._last_actor:
+            actor = self._last_actor
+        else:
+            self._last_actor = actor
+        return Cause(record.time_unix_nano, actor)
 
     # --- the thread ---
 
@@ -182,6 +192,7 @@ class Engine:
         else:
             self._blind[kind.name] = self._state.blind(kind.name)
             self._tell(kind.name, self._since_last_run(kind.name, found), {}, while_down=True)
+            self._sees(kind.name)
         self._ready.add(kind.name)
 
     def scan(self) -> None:
@@ -195,8 +206,12 @@ class Engine:
                 self._first_look(kind)
                 continue
             found = self._read(kind)
-            if found is not None and self._compare(name, self._book.known(name), found):
+            if found is None:
+                continue
+            if self._compare(name, self._book.known(name), found):
                 self._dirty.later(name, _PATIENCE)
+            else:
+                self._sees(name)
         self._reader.forget_unused()
         self._tell_problems()
 
@@ -205,6 +220,12 @@ class Engine:
         if task.kind not in self._ready:
             return
         kind = self._kinds[task.kind]
+        if task.overflowed:
+            detail = (
+                f"more files of {task.kind} changed at once than are remembered; all its places are read again, "
+                "who made each change may be missing"
+            )
+            self._emit_alone([self._gaps.once("queue_overflow", detail, time.time_ns())])
         known: Mapping[Key, Item] = self._book.known(task.kind)
         if isinstance(kind, FileKind) and not task.whole:
             found = self._read_files(kind, task)
@@ -213,6 +234,7 @@ class Engine:
             found = self._read(kind)
         if found is not None:
             self._tell(task.kind, self._compare(task.kind, known, found), task.causes)
+            self._sees(task.kind)
 
     # --- reading and comparing ---
 
@@ -260,10 +282,14 @@ class Engine:
                 blind and delta.before is None and _at_or_below(blind, delta.item.path)
             ):
                 delta.quiet = True
-        if blind and (seen := {path for path in blind if path not in problems}):
+        return deltas
+
+    def _sees(self, name: str) -> None:
+        """What could not be read when the baseline was taken, has been read, and taken as given."""
+        blind = self._blind.get(name)
+        if blind and (seen := blind - self._problems.get(name, {}).keys()):
             blind -= seen
             self._state.seen(name, seen)
-        return deltas
 
     def _since_last_run(self, name: str, found: Mapping[Key, Item]) -> list[Delta]:
         """What has changed since the agent was stopped. After a crash, records may have been told that nobody noted:

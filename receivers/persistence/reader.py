@@ -167,13 +167,15 @@ class Reader:
             where, deeper = stack.pop()
             for entry in self.entries(where):
                 left -= 1
-                if left < 0 or (entry.is_directory and not deeper):
-                    self.problems[where] = "too_many"
-                    break
-                if entry.is_directory:
+                if left < 0:
+                    self.problems[directory] = "too_many"
+                    return
+                if not entry.is_directory:
+                    yield entry
+                elif deeper:
                     stack.append((entry.path, deeper - 1))
                 else:
-                    yield entry
+                    self.problems[entry.path] = "too_many"
 
     def files(self, place: Place) -> Iterator[bytes]:
         """The paths of the place's files and links; the file that a place without `names` is, in any case."""

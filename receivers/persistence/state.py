@@ -56,7 +56,7 @@ class State:
             raise StateError(
                 f"{path}: the state cannot be opened: {error}; check rights and free space"
             ) from error
-        except (sqlite3.DatabaseError, ValueError, TypeError):
+        except (sqlite3.DatabaseError, ValueError, TypeError, IndexError):
             self.set_aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
             os.replace(path, self.set_aside)
             for suffix in ("-wal", "-shm"):
@@ -243,7 +243,7 @@ def _row(source: str, item: Item) -> tuple[str, str, str, str]:
 
 
 def _item(content: str | None) -> Item | None:
-    """Raises `ValueError` or `TypeError` for what `_row` has not written."""
+    """Raises `ValueError`, `TypeError` or `IndexError` for what `_row` has not written."""
     if content is None:
         return None
     fields = json.loads(content)
