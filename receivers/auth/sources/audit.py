@@ -178,12 +178,16 @@ class AuditSource(ThreadedSource):
         """Tells when auditing is off, and when it is on again."""
         try:
             on = audit_socket.enabled()
-        except OSError:
-            # It can be listened to without the right to ask.
-            return
+        except OSError as error:
+            if error.errno != errno.ECONNREFUSED:
+                # It can be listened to without the right to ask.
+                return
+            on, why = False, audit_socket.why_not(error)
+        else:
+            why = OFF
         if on is False and not self._off:
             self._off = True
-            sink.gap(REASON_LIMITED, OFF, time.time_ns())
+            sink.gap(REASON_LIMITED, why, time.time_ns())
         elif on and self._off:
             self._off = False
             sink.restored(REASON_LIMITED, "the kernel's auditing is on")
