@@ -65,9 +65,23 @@ class Accounts:
         elif event.action in ("locked", "unlocked") and event.target_user is not None:
             self._locked[event.target_user] = event.action == "locked"
         elif event.action.startswith(("group_", "user_")):
-            self._members = self._read_members()
-            self._locked = self._read_locked()
+            self._refresh(event)
         return [event]
+
+    def _refresh(self, event: AuthEvent) -> None:
+        """Takes in the account that the event is about and what is new. What the files say of others may belong to
+        an event that is yet to come, and is what that one will be explained with."""
+        locked, members = self._read_locked(), self._read_members()
+        for name in (event.target_user, *(locked.keys() - self._locked.keys())):
+            if name in locked:
+                self._locked[name] = locked[name]
+        for name in (event.group, *(members.keys() - self._members.keys())):
+            if name in members:
+                self._members[name] = members[name]
+        for name in self._locked.keys() - locked.keys():
+            del self._locked[name]
+        for name in self._members.keys() - members.keys():
+            del self._members[name]
 
     def _password(self, event: AuthEvent) -> AuthEvent:
         before = self._locked

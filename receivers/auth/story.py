@@ -145,6 +145,10 @@ def _time(order: list[AuthEvent]) -> int:
     """The earliest time of those that decided, by a clock that knows more than seconds if there is one."""
     times = [event.time_unix_nano for event in order if event.weight is order[0].weight]
     exact = [time for time in times if time % _SECOND]
+    if not exact:
+        # btmp has whole seconds; a hint that came within that second has the rest.
+        whole = min(times)
+        exact = [event.time_unix_nano for event in order if 0 < event.time_unix_nano - whole < _SECOND]
     return min(exact or times)
 
 
