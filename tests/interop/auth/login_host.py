@@ -81,7 +81,8 @@ TRADITIONAL = "$ActionFileDefaultTemplate RSYSLOG_TraditionalFileFormat"
 JOURNALD = """
 [Journal]
 Storage=persistent
-Audit=no
+# Empty: leave the kernel as it is. `no` would switch its audit off for the whole machine.
+Audit=
 ReadKMsg=no
 RateLimitIntervalSec=0
 ForwardToWall=no
