@@ -232,6 +232,7 @@ LISTENER_OPENED: Final = event(
 LISTENER_CLOSED: Final = event("otel_fim.listener.closed", "A listening socket is gone.", _LISTENER)
 
 _PERSISTENCE: Final = (
+    a.EVENT_ACTION,
     p.OTEL_FIM_PERSISTENCE_KIND,
     p.OTEL_FIM_PERSISTENCE_ID,
     p.OTEL_FIM_PERSISTENCE_COMMAND,
@@ -252,7 +253,10 @@ _PERSISTENCE: Final = (
     *_ACTOR,
 )
 PERSISTENCE_ADDED: Final = event(
-    "otel_fim.persistence.added", "Something new starts by itself.", _PERSISTENCE, severity="WARN"
+    "otel_fim.persistence.added",
+    "Something new starts by itself; `event.action` is added, or scan for what was there at the first start (INFO).",
+    _PERSISTENCE,
+    severity="WARN",
 )
 PERSISTENCE_CHANGED: Final = event(
     "otel_fim.persistence.changed",
