@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from typing import Final
 
@@ -13,6 +15,9 @@ from otel_fim.receivers.auth.platforms import NotHereError, platform_sources
 from otel_fim.receivers.auth.sources.source import REASON_LIMITED, Source
 
 _STOP_SECONDS: Final = 3.0
+_LOOK_AGAIN_SECONDS: Final = 60.0
+_OF_PROGRAMS: Final = frozenset({"journald", "audit", "windows_security", "macos_unified_log"})
+"""Sources, beside log files, that tell of privilege and accounts and not of logins only."""
 
 
 class AuthReceiver(Receiver[AuthConfig]):
@@ -24,7 +29,11 @@ class AuthReceiver(Receiver[AuthConfig]):
     def __init__(self, config: AuthConfig, context: ReceiverContext) -> None:
         super().__init__(config, context)
         self._engine: Engine | None = None
+        self._lock = threading.Lock()
         self._sources: list[Source] = []
+        self._absent: list[Source] = []
+        self._stopping = threading.Event()
+        self._looking = threading.Thread(target=self._look_again, name="auth sources", daemon=True)
 
     def start(self) -> None:
         context = self.context
@@ -36,27 +45,70 @@ class AuthReceiver(Receiver[AuthConfig]):
         engine = Engine(self.config, context)
         self._engine = engine
         engine.start()
-        absent: list[str] = []
+        reasons = {source.name: source.available() for source in offered}
         for source in offered:
-            reason = source.available()
-            if reason is not None:
-                absent.append(f"{source.name} ({reason})")
-                if self.config.sources == "auto":
-                    continue
-            self._sources.append(source)
-            source.start(SourceSink(source.name, engine), engine.positions.get(source.name))
-        reading = ", ".join(source.name for source in self._sources) or "nothing"
-        context.logger.info("reads %s; not %s", reading, ", ".join(absent) or "left out anything")
-        if self._sources:
-            context.report(Health.OK, "")
+            # What is asked for by name waits until it is there, and says so itself.
+            if reasons[source.name] is None or self.config.sources != "auto":
+                self._read(engine, source)
+            else:
+                self._absent.append(source)
+        absent = [f"{name} ({reason})" for name, reason in reasons.items() if reason is not None]
+        reading = [source.name for source in self._sources if reasons[source.name] is None]
+        context.logger.info(
+            "reads %s%s", ", ".join(reading) or "nothing", f"; not {', '.join(absent)}" if absent else ""
+        )
+        self._tell_limits(engine, reading, absent)
+        if self._absent:
+            self._looking.start()
+
+    def _read(self, engine: Engine, source: Source) -> None:
+        self._sources.append(source)
+        source.start(SourceSink(source.name, engine), engine.positions.get(source.name))
+
+    def _tell_limits(self, engine: Engine, reading: list[str], absent: list[str]) -> None:
+        detail = None
+        if not reading:
+            detail = f"no login can be seen: {'; '.join(absent) or 'this system has no source'}"
+        elif not any(name in _OF_PROGRAMS or name.startswith("/") for name in reading):
+            detail = f"privilege, account changes and how users logged in cannot be seen: {'; '.join(absent)}"
+        elif os.name == "posix" and os.geteuid() != 0 and absent:
+            detail = f"not all that tells of logins can be read: {'; '.join(absent)}"
+        if detail is None:
+            self.context.report(Health.OK, "")
             return
-        detail = f"no login can be seen: {'; '.join(absent) or 'this system has no source'}"
-        engine.gaps.gap(context.id, REASON_LIMITED, detail, time.time_ns())
-        context.report(Health.RECOVERABLE_ERROR, detail)
+        engine.gaps.gap(self.context.id, REASON_LIMITED, detail, time.time_ns())
+        self.context.report(Health.OK if reading else Health.RECOVERABLE_ERROR, detail)
+
+    def _look_again(self) -> None:
+        """A log may be created later, auditing may be turned on."""
+        while self._absent and not self._stopping.wait(_LOOK_AGAIN_SECONDS):
+            self.look_for_sources()
+
+    def look_for_sources(self) -> None:
+        """Begins to read what has appeared since."""
+        engine = self._engine
+        with self._lock:
+            found = [source for source in self._absent if source.available() is None]
+            if engine is None or self._stopping.is_set() or not found:
+                return
+            self._absent = [source for source in self._absent if source not in found]
+            for source in found:
+                self._read(engine, source)
+        names = ", ".join(source.name for source in found)
+        self.context.logger.info("reads %s too", names)
+        programs = [
+            source for source in self._sources if source.name in _OF_PROGRAMS or source.name.startswith("/")
+        ]
+        if programs:
+            engine.gaps.restored(self.context.id, REASON_LIMITED, f"{names} can be read now")
+            self.context.report(Health.OK, "")
 
     def stop(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        for source in self._sources:
+        self._stopping.set()
+        with self._lock:
+            sources = list(self._sources)
+        for source in sources:
             left = deadline - time.monotonic()
             if not source.stop(max(0.1, min(_STOP_SECONDS, left / 2))):
                 self.context.logger.warning("%s did not stop in time", source.name)

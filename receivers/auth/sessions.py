@@ -82,7 +82,7 @@ class Sessions:
         """A sighting of a login that went well, at once when it comes; gives it back with what is known of it."""
         if event.kind is not Kind.LOGIN or event.outcome != build.SUCCESS:
             return event
-        if event.pid is None:
+        if event.pid is None and (event.weight is Weight.SUPPORT or event.host_session is None):
             self._name(event)
             return event
         login = self._of_process(event)
@@ -90,7 +90,8 @@ class Sessions:
             if event.part == "kernel":
                 # Every job of cron has one: a login is what another line says is one.
                 return event
-            login = ActiveLogin(f"{event.pid}:{event.time_unix_nano}", event.time_unix_nano, event.pid)
+            name = event.pid if event.pid is not None else event.host_session
+            login = ActiveLogin(f"{name}:{event.time_unix_nano}", event.time_unix_nano, event.pid)
             self._active[login.key] = login
             while len(self._active) > _LIMIT:
                 self._learned.pop(self._active.popitem(last=False)[0], None)
@@ -98,7 +99,7 @@ class Sessions:
         begun = event.part in _BEGUN or event.sources[0] in ("wtmp", "utmp", "audit")
         if begun and login.session_id is None:
             login.session_id = event.session_id if event.sources[0] == "audit" else None
-            if login.session_id is None:
+            if login.session_id is None and event.pid is not None:
                 login.session_id = self._session_of(event.pid, login, event.time_unix_nano)
             if login.session_id is None and event.part in _BEGUN:
                 login.session_id = event.session_id
@@ -136,6 +137,8 @@ class Sessions:
 
     def _of_process(self, event: AuthEvent) -> ActiveLogin | None:
         for login in reversed(self._active.values()):
+            if event.pid is None and login.host_session != event.host_session:
+                continue
             if login.pid == event.pid and not (
                 login.user is not None and event.user is not None and login.user != event.user
             ):

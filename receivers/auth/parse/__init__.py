@@ -12,7 +12,21 @@ from dataclasses import replace
 from typing import Final
 
 from otel_fim.receivers.auth.event import AuthEvent, Entry
-from otel_fim.receivers.auth.parse import audit, doas, login, pam, polkit, shadow, sshd, su, sudo, trust, utmp
+from otel_fim.receivers.auth.parse import (
+    audit,
+    doas,
+    login,
+    macos,
+    pam,
+    polkit,
+    shadow,
+    sshd,
+    su,
+    sudo,
+    trust,
+    utmp,
+    windows,
+)
 from otel_fim.receivers.auth.parse.values import MAX_TEXT, RejectedError
 
 __all__ = ["Parser", "RejectedError"]
@@ -30,7 +44,13 @@ _PROGRAMS: Final[dict[str, Callable[[Entry], tuple[AuthEvent, ...]]]] = {
     "systemd-logind": login.parse_logind,
     **dict.fromkeys(shadow.TOOLS, shadow.parse),
 }
-_BINARY: Final = {"wtmp": utmp.parse, "btmp": utmp.parse, "utmp": utmp.parse}
+_STRUCTURED: Final = {
+    "wtmp": utmp.parse,
+    "btmp": utmp.parse,
+    "utmp": utmp.parse,
+    "windows_security": windows.parse,
+}
+_MACOS: Final = {"login": macos.parse_login, "loginwindow": macos.parse_login, "authd": macos.parse_authd}
 _REPEATED: Final = re.compile(r"message repeated ([0-9]{1,6}) times: \[ ?(.*)\]", re.S)
 _LAST_REPEATED: Final = re.compile(r"(?:--- )?last message repeated ([0-9]{1,6}) times?(?: ---)?")
 _MAX_REPEATED: Final = 100_000
@@ -54,8 +74,8 @@ class Parser:
             raise RejectedError("malformed") from error
 
     def _parse(self, entry: Entry) -> tuple[AuthEvent, ...]:
-        if entry.source in _BINARY:
-            return _BINARY[entry.source](entry)
+        if entry.source in _STRUCTURED:
+            return _STRUCTURED[entry.source](entry)
         if entry.source == "audit" or entry.fields.get("_TRANSPORT") == "audit":
             return audit.parse(entry)
         if len(entry.message) > MAX_TEXT:
@@ -85,6 +105,8 @@ class Parser:
         if found is not None:
             return found
         program = _PROGRAMS.get(entry.identifier)
+        if entry.source == "macos_unified_log":
+            program = _MACOS.get(entry.identifier, program)
         return () if program is None else program(entry)
 
 

@@ -35,6 +35,7 @@ TOOLS: Final = frozenset(
         "delgroup",
         "vipw",
         "groupmems",
+        "systemd-sysusers",
     }
 )
 SHADOW_ENTRY: Final = "entry of shadow"
@@ -66,6 +67,20 @@ def _(match: re.Match[str]) -> tuple[str, _Facts]:
         "group_id": values.number(match[3]),
         "changes": tuple(changes),
     }
+
+
+@_form(rf"Creating user '({_NAME})' \(.*\) with UID (\d+) and GID (\d+)\.")
+def _(match: re.Match[str]) -> tuple[str, _Facts]:
+    return "user_created", {
+        "target_user": match[1],
+        "target_user_id": values.number(match[2]),
+        "group_id": values.number(match[3]),
+    }
+
+
+@_form(rf"Creating group '({_NAME})' with GID (\d+)\.")
+def _(match: re.Match[str]) -> tuple[str, _Facts]:
+    return "group_created", {"group": match[1], "group_id": values.number(match[2])}
 
 
 @_form(rf"new group: name=({_NAME}), GID=(\d+)")

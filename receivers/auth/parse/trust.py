@@ -51,6 +51,9 @@ def believable(entry: Entry, event: AuthEvent, user_name: Callable[[int], str | 
         # Entries without a sender come from the journal itself or were brought in by root.
         return entry.fields.get("_PID") is None and transport is None and entry.pid is None
     program = entry.fields.get("_EXE", "")
+    if entry.source == "macos_unified_log":
+        # logd has the program from the kernel, and what lies there cannot be changed or given other libraries.
+        return program.startswith(("/System/", "/usr/bin/", "/usr/sbin/", "/usr/libexec/"))
     name = program.rpartition("/")[2]
     if name in _SETUID and program.startswith(_PLACES):
         # A program that is traced, or run by someone who prepared its libraries, has no rights to show.
