@@ -61,7 +61,8 @@ def _rfc5424(text: str, source: str, time: int, fields: dict[str, str]) -> Entry
     if elements is None:
         return REJECTED_HEADER
     fields["host"] = header[1]
-    message = text[elements.end() :].removeprefix("\ufeff")
+    # rsyslog leaves the blank in that stood behind the tag's colon.
+    message = text[elements.end() :].removeprefix("\ufeff").removeprefix(" ")
     identifier = "" if header[2] == "-" else header[2]
     return Entry(source, time, identifier, message, _pid(header[3]), fields=fields)
 

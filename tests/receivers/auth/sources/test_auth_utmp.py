@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
+import os
+import platform
 import struct
 import subprocess
 from pathlib import Path
@@ -124,6 +127,22 @@ def test_addresses(address: str, text: str) -> None:
     record = parse(encode(address=ipaddress.ip_address(address).packed), NARROW)
     assert isinstance(record, UtmpRecord)
     assert record.address == text
+
+
+def test_the_size_is_the_c_librarys(tmp_path: Path) -> None:
+    """updwtmp(3) appends a whole struct utmp, and cuts off what is left of a broken one."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "updwtmp") or platform.libc_ver()[0] != "glibc":
+        pytest.skip("needs glibc")
+    file = tmp_path / "wtmp"
+    file.write_bytes(b"torn")
+    for user in (b"alice", b"bob"):
+        library.updwtmp(os.fsencode(file), encode(user=user, form=layout()) + bytes(64))
+    content = file.read_bytes()
+    assert len(content) == 2 * layout().size
+    record = parse(content[layout().size :], layout())
+    assert isinstance(record, UtmpRecord)
+    assert record.user == "bob"
 
 
 @pytest.mark.skipif(layout() is not NARROW, reason="written for the layout of x86-64")
