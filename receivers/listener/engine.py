@@ -147,6 +147,13 @@ class Engine:
             self._context.count(
                 metrics.RECEIVER_REJECTED_INPUTS, rejected, receiver=self._context.id, reason="netlink"
             )
+        if self._fleeting.dropped:
+            self.gaps.once(
+                "queue_overflow",
+                f"{self._fleeting.dropped} brief listeners could not be told of: too many at once",
+                self._looked_at,
+            )
+            self._fleeting.dropped = 0
         if self._watching.denied_namespaces:
             self.gaps.open(
                 "permission_denied",

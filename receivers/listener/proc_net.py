@@ -85,7 +85,6 @@ class ProcTables:
     ) -> None:
         self.namespace = namespace
         self.rejected = 0
-        self.incomplete = 0
         self._tables = [
             (f"/proc/{process}/net/{transport}{'6' if family == 6 else ''}", transport, family)
             for transport in transports

@@ -31,7 +31,6 @@ class PsutilSockets:
         self._last: frozenset[ListeningSocket] | None = None
         self.namespace = namespace
         self.rejected = 0
-        self.incomplete = 0
         self.limited = False
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from otel_fim.component import Health, Receiver, ReceiverContext, StartError
+from otel_fim.receivers.listener.book import Listener
 from otel_fim.receivers.listener.config import ListenerConfig
 from otel_fim.receivers.listener.engine import Engine
 from otel_fim.receivers.listener.holders import is_ordinary_user
@@ -63,9 +64,9 @@ class ListenerReceiver(Receiver[ListenerConfig]):
             )
         self.context.report(Health.STOPPED, "")
 
-    def _kept(self, remembered: Remembered | None) -> list:  # type: ignore[type-arg]
+    def _kept(self, remembered: Remembered | None) -> list[Listener]:
         """What was remembered and is still to be told of."""
-        kept = []
+        kept: list[Listener] = []
         for listener in remembered.listeners if remembered is not None else ():
             socket = listener.socket
             elsewhere = socket.namespace is not None and self.config.network_namespaces == "own"

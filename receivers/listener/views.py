@@ -27,7 +27,6 @@ class Lister(Protocol):
 
     namespace: int | None
     rejected: int
-    incomplete: int
 
     @property
     def name(self) -> str:
