@@ -1,0 +1,208 @@
+"""Setuid and setgid files and file capabilities: found by the walk, by file events, and gone when they are gone."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_fim import names
+from otel_fim.names import events
+from otel_fim.receivers.persistence.formats.capabilities import capability_text
+from otel_fim.receivers.persistence.hosts import Host
+from otel_fim.receivers.persistence.kinds.special_bits import SpecialBits
+from otel_fim.receivers.persistence.mounts import local, mount_of, parse_mounts
+from otel_fim.receivers.persistence.reader import Reader
+from otel_fim.receivers.persistence.sweep import walk
+
+_root = pytest.mark.root
+_needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def _capability(revision: int, permitted: int, inheritable: int, effective: bool, root: int = 0) -> bytes:
+    magic = (revision << 24) | effective
+    pairs = struct.pack("<II", permitted & 0xFFFFFFFF, inheritable & 0xFFFFFFFF)
+    if revision > 1:
+        pairs += struct.pack("<II", permitted >> 32, inheritable >> 32)
+    return struct.pack("<I", magic) + pairs + (struct.pack("<I", root) if revision == 3 else b"")
+
+
+def test_capabilities_read_as_getcap_shows_them() -> None:
+    net_raw, bpf = 1 << 13, 1 << 39
+    assert capability_text(_capability(1, net_raw, 0, True)) == "cap_net_raw=ep"
+    assert capability_text(_capability(2, net_raw | bpf, 0, True)) == "cap_net_raw,cap_bpf=ep"
+    assert capability_text(_capability(2, net_raw, bpf, False)) == "cap_net_raw=p cap_bpf=i"
+    assert capability_text(_capability(3, net_raw, net_raw, True, 1000)) == "cap_net_raw=eip [root 1000]"
+    assert capability_text(_capability(2, 0, 0, True)) == ""
+    assert capability_text(_capability(2, 1 << 62, 0, False)) == "cap_62=p"
+    assert capability_text(_capability(2, net_raw, 0, True)[:-1]) is None
+    assert capability_text(b"\x00\x00\x00\x09" + b"\x00" * 16) is None
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_capabilities_or_none(value: bytes) -> None:
+    text = capability_text(value)
+    assert text is None or text.isascii()
+
+
+@_root
+@_needs_root
+def test_real_capabilities_are_found(tmp_path: Path) -> None:
+    program = tmp_path / "ping"
+    program.write_bytes(b"#!/bin/sh\n")
+    program.chmod(0o755)
+    try:
+        os.setxattr(program, "security.capability", _capability(2, 1 << 13, 0, True))
+    except OSError as error:
+        pytest.skip(f"this file system keeps no capabilities: {error}")
+    (item,) = SpecialBits(patience=30).read(Host(os.fsencode(tmp_path)), Reader(os.fsencode(tmp_path)))
+    assert (item.kind, item.path, item.trigger) == ("file_capability", b"/ping", "start, with cap_net_raw=ep")
+
+
+_MOUNTINFO = rb"""22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 27 254:0 /srv/data /mnt/a\040b rw,nosuid - ext4 /dev/vda rw
+31 27 254:16 / /usr/local ro,nosuid,nodev - ext4 /dev/vdb ro
+32 27 254:16 / /opt rw - ext4 /dev/vdb rw
+33 27 0:50 / /home rw - nfs4 server:/home rw
+34 27 0:51 / /tmp rw,nosuid - tmpfs tmpfs rw
+broken line
+"""
+
+
+def test_each_local_file_system_is_walked_once() -> None:
+    mounts = parse_mounts(_MOUNTINFO)
+    assert [mount.point for mount in local(mounts)] == [b"/", b"/opt", b"/tmp"]
+    by_point = {mount.point: mount for mount in mounts}
+    inside = mount_of(b"/mnt/a b/x", by_point)
+    assert inside is not None
+    assert inside.nosuid
+    outside = mount_of(b"/usr/bin/su", by_point)
+    assert outside is not None
+    assert not outside.nosuid
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.lists(st.sampled_from([b"1 2 3:4 ", b"/", b" - ", b"ext4", b"\\040", b"\n", b" "])).map(b"".join),
+    )
+)
+def test_any_bytes_are_a_mount_table(data: bytes) -> None:
+    mounts = parse_mounts(data)
+    assert len(local(mounts)) <= len(mounts)
+
+
+def test_the_walk_is_paced_stopped_and_does_not_follow_links(tmp_path: Path) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "in" / "deep" / "file").touch()
+    (tmp_path / "in" / "loop").symlink_to(tmp_path)
+    (tmp_path / "barred").mkdir()
+    (tmp_path / "barred" / "file").touch()
+    root = os.fsencode(tmp_path)
+    sweep = walk(
+        [root], frozenset((root + b"/barred",)), lambda _: True, per_second=1e6, stopped=lambda: False
+    )
+    assert sweep is not None
+    assert sweep.found == {root + b"/in/deep/file"}
+    for number in range(300):
+        (tmp_path / f"{number}").touch()
+    assert walk([root], frozenset(), lambda _: True, per_second=1e6, stopped=lambda: True) is None
+
+
+def test_what_cannot_be_entered_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = os.fsencode(tmp_path)
+    scan = os.scandir
+
+    def refuse(path: bytes) -> Any:
+        if path.endswith(b"closed"):
+            raise PermissionError(13, "closed")
+        return scan(path)
+
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(os, "scandir", refuse)
+    sweep = walk([root], frozenset(), lambda _: True, per_second=1e6, stopped=lambda: False)
+    assert sweep is not None
+    assert sweep.problems == {root + b"/closed": "permission_denied"}
+
+
+def _told(records: list[Any]) -> list[tuple[str, object, object]]:
+    return [
+        (
+            record.event_name.rsplit(".", 1)[1],
+            record.attributes[names.OTEL_FIM_PERSISTENCE_KIND],
+            record.attributes[names.OTEL_FIM_PERSISTENCE_ID],
+        )
+        for record in records
+    ]
+
+
+def test_a_file_event_of_a_new_setuid_file_is_enough(bench: Any) -> None:
+    bench.write("/usr/bin/su", b"su", 0o4755)
+    engine = bench.start(kinds=["special_bits"])
+    assert bench.look() == []
+    bench.write("/home/x/.cache/sh", b"shell", 0o4755)
+    assert bench.look() == []  # a scan alone does not walk again
+    engine.heard([bench.file_event("/home/x/.cache/sh", events.FILE_CREATED)])
+    engine.look_at_what_waits()
+    (record,) = bench.pipeline.take()
+    assert _told([record]) == [("added", "setuid", "/home/x/.cache/sh")]
+    # The bit goes: a scan sees it, as it looks again at what is known.
+    (bench.root / "home/x/.cache/sh").chmod(0o755)
+    assert _told(bench.look()) == [("removed", "setuid", "/home/x/.cache/sh")]
+    # Another program in the place of a known one.
+    bench.write("/usr/bin/su", b"not su", 0o4755)
+    assert _told(bench.look()) == [("changed", "setuid", "/usr/bin/su")]
+
+
+def test_setuid_files_made_while_the_agent_was_down_are_told(bench: Any) -> None:
+    bench.write("/usr/bin/su", b"su", 0o4755)
+    bench.write("/usr/bin/wall", b"wall", 0o2755)
+    bench.start(kinds=["special_bits"])
+    bench.stop()
+    bench.write("/usr/bin/door", b"door", 0o6755)
+    (bench.root / "usr/bin/wall").unlink()
+    bench.start(kinds=["special_bits"])
+    records = bench.pipeline.take()
+    assert sorted(_told(records)) == [
+        ("added", "setgid", "/usr/bin/door"),
+        ("added", "setuid", "/usr/bin/door"),
+        ("removed", "setgid", "/usr/bin/wall"),
+    ]
+    assert all(record.attributes[names.OTEL_FIM_PERSISTENCE_WHILE_DOWN] for record in records)
+
+
+def test_until_the_walk_is_over_a_gap_says_so_and_nothing_is_told(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    real_walk = walk
+
+    def slow(*arguments: Any, **settings: Any) -> Any:
+        assert go.wait(30)
+        return real_walk(*arguments, **settings)
+
+    monkeypatch.setattr("otel_fim.receivers.persistence.kinds.special_bits.walk", slow)
+    bench.write("/usr/bin/su", b"su", 0o4755)
+    engine = bench.start(kinds=["special_bits"])
+    gaps = [record for record in bench.pipeline.records if record.event_name == events.COVERAGE_GAP]
+    assert len(gaps) == 1
+    assert "setuid" in gaps[0].attributes[names.OTEL_FIM_COVERAGE_DETAIL]
+    assert bench.look() == []
+    go.set()
+    (kind,) = engine._kinds.values()
+    deadline = time.monotonic() + 30
+    while kind._sweep is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert _told(bench.look()) == []  # what was there before is taken as it is
+    assert _told(bench.look()) == []
+    assert [r for r in bench.pipeline.records if r.event_name == events.COVERAGE_RESTORED]
+    bench.write("/usr/bin/su", b"other", 0o4755)
+    assert _told(bench.look()) == [("changed", "setuid", "/usr/bin/su")]
