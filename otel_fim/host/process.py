@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Final
 
 MAX_ANCESTORS: Final = 8
 
@@ -66,3 +67,15 @@ class Process:
     def ancestors_of_child(self) -> tuple[Ancestor, ...]:
         """The ancestors of a process that this one starts now."""
         return (self.as_ancestor(), *self.ancestors[: MAX_ANCESTORS - 1])
+
+    def but(self, **known: Any) -> Process:
+        """The same with other values; quicker than `dataclasses.replace`, which matters for every start and end of
+        a process. Raises `KeyError` for a name that is no field."""
+        values = list(_VALUES(self))
+        for name, value in known.items():
+            values[_PLACES[name]] = value
+        return Process(*values)
+
+
+_PLACES: Final = {field.name: place for place, field in enumerate(fields(Process))}
+_VALUES: Final = attrgetter(*_PLACES)

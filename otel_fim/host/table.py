@@ -11,7 +11,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from otel_fim.host import procfs
@@ -146,7 +145,7 @@ class ProcessTable:
         the process as the table has it now; one that the table does not have (any more) is put in."""
         with self._lock:
             current = self._shelf.get(process.entity_id) or process
-            amended = replace(current, **known)
+            amended = current.but(**known)
             self._put(amended)
             return amended
 
@@ -155,7 +154,7 @@ class ProcessTable:
         with self._lock:
             current = self._shelf.get(process.entity_id)
             if current is not None and current.executable_path == process.executable_path:
-                self._put(replace(current, executable_path=path, executable_sha256=sha256))
+                self._put(current.but(executable_path=path, executable_sha256=sha256))
 
     def feed_with(self, poke: Callable[[], None] | None) -> None:
         """Names the feeder (None: it has stopped). `poke` is called from any thread to have it look at once; it
@@ -253,7 +252,7 @@ class ProcessTable:
                 entity = self.entity_id_of_ticks(taken.stat.pid, taken.stat.start_ticks)
             process = taken.process(created, entity, ancestors)
             if known is not None:
-                process = replace(process, executable_sha256=_still(known, process))
+                process = process.but(executable_sha256=_still(known, process))
             self._put(process)
             self._note_reading(entity)
             return process
@@ -292,10 +291,10 @@ class ProcessTable:
         if earlier is not None and earlier.entity_id != process.entity_id:
             if earlier.created_unix_nano <= process.created_unix_nano:
                 # A pid is given again only after the process that had it has ended.
-                self._shelf.put(replace(earlier, ended_unix_nano=process.created_unix_nano))
+                self._shelf.put(earlier.but(ended_unix_nano=process.created_unix_nano))
             elif process.ended_unix_nano is None:
                 # Told late: the one that has the pid now started after it had ended.
-                process = replace(process, ended_unix_nano=earlier.created_unix_nano)
+                process = process.but(ended_unix_nano=earlier.created_unix_nano)
         self._shelf.put(process)
 
 

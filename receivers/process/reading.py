@@ -82,8 +82,9 @@ class Reader:
                 return {}
         except (OSError, ValueError):
             return {}
-        _login(pid, found)
-        _directory(pid, found)
+        for read in (_login, _directory):
+            with contextlib.suppress(OSError, ValueError):
+                read(pid, found)
         return found.known
 
     def credentials(self, pid: int) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 import signal
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Final, Literal
 
 from otel_fim import names
 from otel_fim.component import Context
+from otel_fim.host.cache import BoundedCache
 from otel_fim.host.identities import Identities
-from otel_fim.host.process import Process
+from otel_fim.host.process import Ancestor, Process
 from otel_fim.host.redaction import redact_args
 from otel_fim.host.sessions import LoginSessions
 from otel_fim.names import events
@@ -28,7 +30,6 @@ _ARGUMENT_NAMES: Final[Mapping[str, str]] = {
 }
 _EXPECTED: Final[tuple[tuple[str, str], ...]] = (
     ("parent_pid", names.PROCESS_PARENT_PID),
-    ("command", names.PROCESS_COMMAND),
     ("effective_user_id", names.PROCESS_USER_ID),
     ("saved_user_id", names.PROCESS_SAVED_USER_ID),
     ("effective_group_id", names.PROCESS_GROUP_ID),
@@ -37,6 +38,8 @@ _EXPECTED: Final[tuple[tuple[str, str], ...]] = (
     ("group_leader_pid", names.PROCESS_GROUP_LEADER_PID),
     ("cgroup", names.PROCESS_LINUX_CGROUP),
 )
+_VALUES: Final = attrgetter(*(field for field, _ in _EXPECTED))
+_CACHE_SIZE: Final = 512
 
 
 class Records:
@@ -57,6 +60,7 @@ class Records:
         self._command_line = command_line
         self._max_ancestors = max_ancestors
         self._hashes = hashes
+        self._ancestors: BoundedCache[tuple[str, str | None], tuple[str, ...]] = BoundedCache(_CACHE_SIZE)
 
     def make(self, happening: Happening) -> Record:
         """The record; the image has been resolved."""
@@ -103,6 +107,8 @@ class Records:
         command = process.command or image.command
         if command is not None:
             attributes[names.PROCESS_COMMAND] = command
+        else:
+            missing.append(names.PROCESS_COMMAND)
         if self._command_line != "none":
             if image.arguments is not None:
                 arguments = (
@@ -145,9 +151,16 @@ class Records:
             attributes[names.PROCESS_PARENT_EXECUTABLE_PATH] = parent.executable_path
         if parent.command is not None:
             attributes[names.PROCESS_PARENT_COMMAND] = parent.command
-        ancestors = [str(each) for each in process.ancestors[: self._max_ancestors]]
-        if ancestors:
-            attributes[names.OTEL_FIM_PROCESS_ANCESTORS] = ancestors
+        if self._max_ancestors:
+            attributes[names.OTEL_FIM_PROCESS_ANCESTORS] = self._told_ancestors(process.ancestors)
+
+    def _told_ancestors(self, ancestors: tuple[Ancestor, ...]) -> tuple[str, ...]:
+        key = (ancestors[0].entity_id, ancestors[0].executable_path)
+        told = self._ancestors.get(key)
+        if told is None:
+            told = tuple(str(each) for each in ancestors[: self._max_ancestors])
+            self._ancestors.put(key, told)
+        return told
 
     def _add_login(self, attributes: Attributes, process: Process) -> None:
         if process.login_user_id is not None:

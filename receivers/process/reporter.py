@@ -23,6 +23,7 @@ from otel_fim.record import Record
 _COLLECT_SECONDS: Final = 0.1
 """Waited after the first of a batch: for more of it, and for the kernel's accounting of those that have ended."""
 _BATCH: Final = 512
+_TURN: Final = 4
 
 
 class Reporter:
@@ -123,14 +124,17 @@ class Reporter:
             self._accounting.drain()
         while self._pending:
             batch: list[Record] = []
+            made = 0
             while self._pending and len(batch) < _BATCH:
                 each = self._pending.popleft()
                 if isinstance(each, Happening):
                     record = self._make(each)
                     if record is not None:
                         batch.append(record)
-                    # The thread that watches must not wait for the interpreter's lock: processes are soon gone.
-                    time.sleep(0)
+                    made += 1
+                    if made % _TURN == 0:
+                        # The thread that watches must not wait for the interpreter's lock: processes are soon gone.
+                        time.sleep(0)
                 else:
                     batch.append(each())
             if batch:
@@ -158,11 +162,11 @@ class Reporter:
         if image.resolved:
             return
         image.resolved = True
-        if image.executable is None and self._accounting is not None and image.since_ns:
-            ended = self._accounting.find(image.pid, image.since_ns)
-            if ended is not None and image.next is None:
-                image.executable = ended.executable_path
-                image.command = ended.command
+        if image.since_ns and image.next is None and None in (image.executable, image.command):
+            ended = None if self._accounting is None else self._accounting.find(image.pid, image.since_ns)
+            if ended is not None:
+                image.executable = image.executable or ended.executable_path
+                image.command = image.command or ended.command
         if image.next is not None:
             self._resolve(image.next, None)
             if image.executable is not None and image.next.executable in (image.executable, None):

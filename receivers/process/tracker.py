@@ -10,7 +10,7 @@ import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_fim.host import procfs
@@ -118,8 +118,7 @@ class Tracker:
             process = Process(pid, created, entity, parent_pid=event.first or None)
             image = Image(pid, now, resolved=True)
         else:
-            process = replace(
-                parent.process,
+            process = parent.process.but(
                 pid=pid,
                 created_unix_nano=created,
                 entity_id=entity,
@@ -149,6 +148,7 @@ class Tracker:
             before.next = image
         reading.known.setdefault("command", None)
         reading.known["executable_sha256"] = None
+        reading.known["program_unix_nano"] = self._clock.epoch(event.time_ns)
         self._complete(live, reading)
         live.image = image
         live.told = True
@@ -342,7 +342,7 @@ class Tracker:
 
     def _amend(self, live: Live, known: dict[str, Any]) -> None:
         if not live.process.entity_id:
-            live.process = replace(live.process, **known)
+            live.process = live.process.but(**known)
         else:
             live.process = self._table.amend(live.process, **known)
 
@@ -357,7 +357,7 @@ class Tracker:
         if live.process.entity_id:
             live.process = self._table.amend(live.process, ended_unix_nano=at, exit_status=status)
         else:
-            live.process = replace(live.process, ended_unix_nano=at, exit_status=status)
+            live.process = live.process.but(ended_unix_nano=at, exit_status=status)
         duration = None
         if live.started_ns is not None:
             duration = max(0, monotonic_ns - live.started_ns)

@@ -54,6 +54,7 @@ class Told:
         self._stop = False
         self._ready = threading.Event()
         self._lost_since: int | None = None
+        self._lost_reason = ""
         self._resync_at = 0.0
         self._latest = time.time_ns()
         self._thread = threading.Thread(target=self._run, name="process-watch", daemon=True)
@@ -72,7 +73,7 @@ class Told:
 
     def poke(self) -> None:
         """Has it look at once."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             os.eventfd_write(self._poke, 1)
 
     def _run(self) -> None:
@@ -86,9 +87,10 @@ class Told:
             while not self._stop:
                 try:
                     self._round(poller)
-                except Exception:  # the thread must live on, whatever one event did
-                    self._logger.exception("an event could not be dealt with")
-                    self._lost()
+                except Exception:  # the thread must live on
+                    self._logger.exception("the processes could not be watched")
+                    self._lost("io_error", "the processes could not be watched; the agent's log says why")
+                    time.sleep(_ERROR_SECONDS)
         finally:
             self._ready.set()
             self._connector.close()
@@ -118,7 +120,7 @@ class Told:
             try:
                 messages = self._connector.receive()
             except OverflowedError:
-                self._lost()
+                self._lost("queue_overflow", "the kernel's buffer for process events was full: some are lost")
                 continue
             if not messages:
                 break
@@ -129,7 +131,7 @@ class Told:
                     rejected += 1
                     continue
                 if event is not None:
-                    tracker.handle(event)
+                    self._handle(event)
         else:
             messages = [b""]
         if event is not None:
@@ -138,14 +140,19 @@ class Told:
             self._rejected(rejected)
         return not messages
 
-    def _lost(self) -> None:
+    def _handle(self, event: cn_proc.ProcEvent) -> None:
+        try:
+            self._tracker.handle(event)
+        except Exception:  # the others must not suffer from what one event did
+            self._logger.exception("an event of process %d could not be dealt with", event.pid)
+            self._lost("io_error", "an event of a process could not be dealt with; the agent's log says why")
+
+    def _lost(self, reason: str, detail: str) -> None:
         if self._lost_since is not None:
             return
-        self._lost_since = self._latest
+        self._lost_since, self._lost_reason = self._latest, reason
         self._resync_at = max(self._resync_at, time.monotonic())
-        self._gap(
-            "queue_overflow", "the kernel's buffer for process events was full: some are lost", self._latest
-        )
+        self._gap(reason, detail, self._latest)
 
     def _resync(self) -> None:
         since, self._lost_since = self._lost_since, None
@@ -159,7 +166,7 @@ class Told:
             self._lost_since = since
             return
         self._gap(
-            "queue_overflow",
+            self._lost_reason,
             "all processes have been looked at; those that started and ended in between are not known",
             since or 0,
             time.time_ns(),
