@@ -47,14 +47,15 @@ def merge(record: Record, facts: Facts, is_told: bool) -> None:
 
 def _is_program_of(record: Record, facts: Facts, is_told: bool) -> bool:
     """Whether the program that is known is the one that the process ran at the record's time."""
-    attributes = record.attributes
-    for name in (names.PROCESS_EXECUTABLE_PATH, names.PROCESS_COMMAND):
-        if name in attributes:
-            return attributes[name] == facts.program.get(name)
-    if not is_told:
+    attributes, program = record.attributes, facts.program
+    path = attributes.get(names.PROCESS_EXECUTABLE_PATH)
+    if path is not None and names.PROCESS_EXECUTABLE_PATH in program:
+        return path == program[names.PROCESS_EXECUTABLE_PATH]
+    command = attributes.get(names.PROCESS_COMMAND)
+    if command is not None and command != program.get(names.PROCESS_COMMAND, command):
         return False
     since = facts.process.program_unix_nano
-    return since is None or record.time_unix_nano <= 0 or since <= record.time_unix_nano
+    return is_told and (since is None or since <= record.time_unix_nano)
 
 
 def _add(attributes: Attributes, more: Mapping[str, AnyValue]) -> None:
