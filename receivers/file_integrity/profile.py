@@ -72,6 +72,8 @@ _HOME_FILES: Final = (
     ".local/share/systemd",
 )
 
+_ACCOUNT_FILES: Final = ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
+
 # Below a home that is watched as a whole these lie in hidden directories that are otherwise skipped.
 _HOME_HIDDEN_DIRECTORIES: Final = tuple(name for name in _HOME_FILES if "/" in name)
 
@@ -114,6 +116,8 @@ def default_excludes() -> list[str]:
         "/etc/lvm/backup",
         "/etc/lvm/cache",
         "/etc/cups/subscriptions.conf*",
+        # Locks of useradd and its kin: empty, gone after a moment, and four for each account that is touched.
+        *(f"/etc/{name}.{end}" for name in _ACCOUNT_FILES for end in ("lock", "[0-9]*")),
         # Third-party code in development trees.
         "node_modules",
     ]
