@@ -34,9 +34,10 @@ _FINGERPRINT: Final = r"(?:SHA(?:1|256|384|512):[A-Za-z0-9+/]{20,90}=*|MD5(?::[0
 _KEY_AT_END: Final = re.compile(
     rf"(?P<rest>.*) ssh2: (?P<type>[A-Z0-9-]{{2,32}}) (?P<print>{_FINGERPRINT})", re.S
 )
+# Looks ahead only: the true text may begin within a forged one, where a name was cut.
 _CERTIFICATE: Final = re.compile(
-    r" from (?P<address>[0-9A-Fa-f:.%a-z]{2,80}) port (?P<port>[0-9]{1,5}) ssh2: "
-    rf"(?P<type>[A-Z0-9-]{{2,32}})(?: (?P<print>{_FINGERPRINT}))? ID "
+    r"(?= from (?P<address>[0-9A-Fa-f:.%a-z]{2,80}) port (?P<port>[0-9]{1,5}) ssh2: "
+    rf"(?P<type>[A-Z0-9-]{{2,32}})(?: (?P<print>{_FINGERPRINT}))? ID )"
 )
 _CA_AT_END: Final = re.compile(rf".*\(serial [0-9]{{1,20}}\) CA [A-Z0-9-]{{2,32}} {_FINGERPRINT}", re.S)
 _NOT_ALLOWED: Final = re.compile(

@@ -16,8 +16,14 @@ from otel_fim.receivers.auth.parse.values import RejectedError
 
 _KEYS: Final = ("HOST", "TTY", "CHROOT", "PWD", "USER", "GROUP", "TSID", "ENV", "COMMAND")
 _KEY: Final = re.compile(rf"({'|'.join(_KEYS)})=")
-_NEXT: Final = re.compile(rf" ; (?={'|'.join(_KEYS)}=)")
+_NEXT: Final = re.compile(rf" ; (?=(?:{'|'.join(_KEYS)})=)")
 _ATTEMPTS: Final = re.compile(r"([0-9]{1,6}) incorrect password attempts?")
+_BEFORE: Final = {
+    _KEYS[first:last]: re.compile(rf" ; (?=(?:{'|'.join(_KEYS[first:last])})=)")
+    for first in range(1, len(_KEYS))
+    for last in (_KEYS.index("USER") + 1, len(_KEYS))
+    if first < last
+}
 CONTINUED: Final = "continued"
 
 
@@ -90,7 +96,9 @@ def _fields(rest: str) -> dict[str, str]:
             found[key] = rest[start:]
             position = len(rest)
             break
-        following = re.compile(rf" ; (?={'|'.join(_KEYS[index + 1 :])}=)").search(rest, start)
+        # sudo always names the user, before what the command is.
+        last = _KEYS.index("USER") + 1 if index < _KEYS.index("USER") and " ; USER=" in rest else len(_KEYS)
+        following = _BEFORE[_KEYS[index + 1 : last]].search(rest, start)
         if following is None:
             found[key] = rest[start:].rstrip(" ;")
             position = len(rest)

@@ -11,6 +11,8 @@ from otel_fim.receivers.auth.parse import build, values
 
 PRESENT: Final = "present"
 """The part of a row that was in utmp before anybody looked: no login happens now."""
+CUT: Final = 31
+"""A name in btmp that is so long may be the beginning of a longer one, and is left out: of 32 bytes sshd uses 31."""
 _WINDOW: Final = re.compile(r"(?:tmux|screen|mosh)\b.*|:[0-9]+(?:\.[0-9]+)?(?::S\.[0-9]+)?", re.S)
 
 
@@ -71,8 +73,7 @@ def _failed(entry: Entry) -> AuthEvent:
         source_address=_address(entry),
         reason=build.WRONG_CREDENTIALS,
     )
-    # 32 bytes, of which sshd uses 31, have room for the beginning of a name only.
-    return replace(event, user=None) if event.user is not None and len(event.user) >= 31 else event
+    return replace(event, user=None) if event.user is not None and len(event.user) >= CUT else event
 
 
 def _address(entry: Entry) -> str | None:

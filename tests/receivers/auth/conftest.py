@@ -1,4 +1,4 @@
-"""What real programs wrote (testdata/real, see tests/interop/auth/sample.py) as entries, and the way to their records."""
+"""What real programs wrote (testdata/real, see tests/interop/auth/sample.py) as entries, and the way to records."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def read_real(scenario: str, flavour: str) -> list[Entry]:
     found: list[Entry | str | None] = []
     if flavour.startswith("auth.log"):
         clock = Clock(UTC)
-        found += [
-            parse_syslog(line, AUTH_LOG, clock, LATEST) for line in data.splitlines() if line.strip()
-        ]
+        found += [parse_syslog(line, AUTH_LOG, clock, LATEST) for line in data.splitlines() if line.strip()]
     elif flavour == "journal.json":
         for line in data.splitlines():
             journal = parse_line(line)
