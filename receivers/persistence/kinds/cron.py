@@ -27,10 +27,9 @@ _SCRIPTS: Final = {
         b"/etc/cron." + name: name.decode()
         for name in (b"hourly", b"daily", b"weekly", b"monthly", b"yearly")
     },
-    **{
-        b"/etc/periodic/" + name: name.decode()
-        for name in (b"15min", b"hourly", b"daily", b"weekly", b"monthly")
-    },
+    # Alpine's; the daily ones and longer are those of `platforms.launchd`, as on macOS and FreeBSD.
+    b"/etc/periodic/15min": "15min",
+    b"/etc/periodic/hourly": "hourly",
 }
 _DEBIAN_NAME: Final = re.compile(rb"[A-Za-z0-9_-]+")
 _CRONIE_IGNORES: Final = re.compile(rb"[.#].*|.*~|.*\.(rpmsave|rpmorig|rpmnew)|.*,v|.*\.cfsaved", re.DOTALL)

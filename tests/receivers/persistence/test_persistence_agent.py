@@ -104,10 +104,19 @@ def test_a_cron_file_written_by_an_orphan_is_one_record_that_names_it(agents: Ca
     by_an_orphan(f'echo "17 * * * * root /usr/local/bin/backup" > {agent.root}/etc/cron.d/backup')
     agent.wait(agent.told)
     by_an_orphan(f"ln -s /x {agent.root}/etc/systemd/system/unit.service")
-    (agent.root / "etc/systemd/system/real.service").write_text("[Service]\nExecStart=/x\n")
+    unit_file = agent.root / "etc/systemd/system/real.service"
+    unit_file.write_text("[Service]\nExecStart=/x\n[Install]\nWantedBy=multi-user.target\n")
     agent.wait(lambda: len(agent.told()) == 2)
+    if systemctl := shutil.which("systemctl"):
+        subprocess.run([systemctl, f"--root={agent.root}", "enable", "real.service"], check=True, timeout=30)
+        agent.wait(lambda: len(agent.told()) == 3)
     agent.stop()
-    added, unit = agent.told()
+    added, unit, *enabled = agent.told()
+    for record in enabled:
+        assert record["event"] == "otel_fim.persistence.changed"
+        assert record["otel_fim.persistence.enabled"] is True
+        assert record["otel_fim.before.otel_fim.persistence.enabled"] is False
+        assert record["otel_fim.persistence.backend"] == "file_event"
     assert (added["event"], unit["event"]) == ("otel_fim.persistence.added", "otel_fim.persistence.added")
     assert added["otel_fim.persistence.id"] == "/etc/cron.d/backup:1"
     assert added["otel_fim.persistence.command"] == "/usr/local/bin/backup"
