@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from otel_fim.receivers.auth.codec import from_json, to_json
 from otel_fim.receivers.auth.event import AuthEvent, Kind, Weight
-from otel_fim.receivers.auth.parse import build, values
+from otel_fim.receivers.auth.parse import build, utmp, values
 from otel_fim.receivers.auth.parse.audit import OPERATION
 from otel_fim.receivers.auth.parse.sudo import CONTINUED
 from otel_fim.receivers.auth.story import Story, fold
@@ -316,6 +316,8 @@ def _compatible(one: AuthEvent, other: AuthEvent, same_process: bool) -> bool:
         return _same_account(one, other, same_process)
     if one.kind is Kind.PRIVILEGE and one.action != other.action:
         return False
+    if _is_too_short(one, other) or _is_too_short(other, one):
+        return False
     if one.service and other.service and one.service != other.service and not same_process:
         return False
     if (
@@ -343,6 +345,12 @@ def _differ(one: object, other: object) -> bool:
 def _differ_in_host(one: str | None, other: str | None) -> bool:
     # A host's name cannot be held against an address.
     return _differ(values.address(one), values.address(other))
+
+
+def _is_too_short(event: AuthEvent, row: AuthEvent) -> bool:
+    """A row of sshd's in btmp is without a name when the name has no room there: it is of nobody with a short one."""
+    nameless = row.sources[0] == "btmp" and row.service == "sshd" and row.user is None
+    return nameless and event.user is not None and len(event.user) < utmp.CUT
 
 
 def _is_btmp_of_su(row: AuthEvent, event: AuthEvent) -> bool:
