@@ -7,8 +7,6 @@ integrity receiver's `settle`), `_AFTER` clocks that differ, and for logs that t
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -44,14 +42,16 @@ def time_needed(record: Record) -> int:
 class Lookup:
     """Finds processes for the records of one batch; what was found for one is remembered for the others."""
 
-    def __init__(self, table: ProcessTable, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, table: ProcessTable) -> None:
         self._table = table
-        self._clock = clock
+        self._now = 0
         self._found: dict[tuple[int, str], Process | None] = {}
 
-    def begin(self) -> None:
-        """Begins a batch: processes have changed since the last one."""
+    def begin(self, now_unix_nano: int) -> None:
+        """Begins a batch: processes have changed since the last one. Of what happens after `now_unix_nano` the table
+        need not know."""
         self._found.clear()
+        self._now = now_unix_nano
 
     def find(self, record: Record, pid: int) -> Process | None:
         """The process that the record means by its pid, None when that is not proven."""
@@ -79,7 +79,7 @@ class Lookup:
             return None
         if family is Family.ACTOR:
             return self._table.find(pid, at_unix_nano=at)
-        until = min(at + _AFTER.get(family, _CLOCKS), max(at, self._clock()))
+        until = min(at + _AFTER.get(family, _CLOCKS), max(at, self._now))
         process = self._table.find(pid, at_unix_nano=until, within_nano=until - at + _BEFORE[family])
         if process is None or record.attributes.get(names.OTEL_FIM_ACTOR_STATE) != EXITED:
             return process

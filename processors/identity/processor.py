@@ -34,9 +34,10 @@ class IdentityProcessor(Processor[IdentityConfig]):
     ) -> None:
         super().__init__(config, context)
         table = self._table = context.processes
+        self._clock = clock
         self._identities = Identities()
-        self._waiting = Waiting(table, config.patience, wall_clock=clock)
-        self._lookup = Lookup(table, clock)
+        self._waiting = Waiting(table, config.patience)
+        self._lookup = Lookup(table)
         self._facts = FactsCache(self._identities, config.ancestors)
         self._logins = Logins(table.sessions, self._identities)
         self._own = _speaker(context.resource)
@@ -55,8 +56,9 @@ class IdentityProcessor(Processor[IdentityConfig]):
             (record, pid) for record in records if (pid := pid_of(record)) and self._is_own(record.resource)
         ]
         if mine:
-            self._lookup.begin()
-            self._waiting.for_time(max(time_needed(record) for record, _ in mine))
+            now = self._clock()
+            self._lookup.begin(now)
+            self._waiting.for_time(max(time_needed(record) for record, _ in mine), now)
             for record, pid in mine:
                 self._complete(record, pid)
         return records

@@ -24,20 +24,17 @@ class Waiting:
         patience: float,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._table = table
         self._patience = patience
         self._clock = clock
-        self._wall_clock = wall_clock
         self._pause = 0.0
         self._not_before = 0.0
 
-    def for_time(self, until_unix_nano: int) -> None:
-        """Returns when the table knows of everything up to then (or up to now), or when waiting is of no use."""
-        now = self._wall_clock()
-        until = min(until_unix_nano, now)
-        if now - until > _RECENT_NANOSECONDS:
+    def for_time(self, until_unix_nano: int, now_unix_nano: int) -> None:
+        """Returns when the table knows of everything up to then, or when waiting is of no use."""
+        until = min(until_unix_nano, now_unix_nano)
+        if now_unix_nano - until > _RECENT_NANOSECONDS:
             return
         patience = self._patience if self._clock() >= self._not_before else 0.0
         if self._table.catch_up(until, patience):

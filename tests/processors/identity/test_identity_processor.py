@@ -437,19 +437,19 @@ def test_a_feeder_that_is_stuck_is_not_waited_for_again_and_again(world: Any) ->
         return answer
 
     world.table.catch_up = catch_up
-    waiting = Waiting(world.table, 0.25, clock=lambda: now, wall_clock=lambda: world.now)
+    waiting = Waiting(world.table, 0.25, clock=lambda: now)
     answer = False
     for seconds in (0.0, 0.5, 0.6, 1.9, 0.2, 2.0):
         now += seconds
-        waiting.for_time(world.now)
+        waiting.for_time(world.now, world.now)
     assert asked == [0.25, 0.0, 0.25, 0.0, 0.25, 0.0]
     answer = True
-    waiting.for_time(world.now)
+    waiting.for_time(world.now, world.now)
     answer = False
-    waiting.for_time(world.now)
+    waiting.for_time(world.now, world.now)
     assert asked[-2:] == [0.0, 0.25]
     asked.clear()
-    waiting.for_time(world.now - 11_000_000_000)
+    waiting.for_time(world.now - 11_000_000_000, world.now)
     assert asked == []
 
 
