@@ -164,6 +164,33 @@ def test_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
     assert source.available() == "journalctl is not installed"
 
 
+_AS_NOBODY = """
+import os, sys
+from otel_fim.receivers.auth.sources.journald import JournaldSource
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+print(JournaldSource(directory=sys.argv[1]).available())
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_says_that_the_journal_needs_root() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        os.chmod(directory, 0o755)
+        file = Path(directory, "system.journal")
+        file.touch(0o600)
+        done = subprocess.run(
+            [sys.executable, "-c", _AS_NOBODY, directory],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert (
+        done.stdout.strip() == "the system's journal cannot be read without root or the group systemd-journal"
+    )
+
+
 # --- A real journald ------------------------------------------------------------------------------------------
 
 _RUN = """
