@@ -29,6 +29,18 @@ class PersistenceConfig(ComponentConfig):
     interval: Duration = Field(default=300.0, ge=1)
     """Time between two scans of everything, give or take a tenth. They find what no file event tells: places that the
     file integrity receiver does not watch, kernel modules. A file that has not changed costs one system call."""
+    setuid_scan_interval: Duration = Field(default=86_400.0, ge=60)
+    """Time between two walks over all local file systems for setuid and setgid files and file capabilities (kind
+    `special_bits`). A walk looks at some 1,000 files in a second, with the lowest priority. Between walks such files
+    are found through file events only."""
+    setuid_scan_skip: list[str] = [
+        "/var/lib/docker",
+        "/var/lib/containerd",
+        "/var/lib/containers/storage",
+        "/var/lib/rancher",
+    ]
+    """Directories that these walks do not enter. The default ones hold layers of containers: what is in them has no
+    rights on the host until it is mounted, and where it is mounted it is seen."""
     debounce: Duration = Field(default=0.1, ge=0, le=10)
     """A place is read again when no file event has come for this long (ten times as long at the most)."""
     command_line: Literal["none", "redacted", "full"] = "redacted"

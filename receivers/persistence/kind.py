@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from otel_fim.receivers.persistence.item import Item
 
 if TYPE_CHECKING:
+    from otel_fim.receivers.persistence.config import PersistenceConfig
     from otel_fim.receivers.persistence.hosts import Host
     from otel_fim.receivers.persistence.reader import Reader
 
@@ -78,6 +79,9 @@ class Kind(ABC):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+
+    def configure(self, config: PersistenceConfig) -> None:  # noqa: B027 - most kinds have no settings
+        """Takes the receiver's settings, before anything is read."""
 
     @abstractmethod
     def places(self, host: Host) -> Sequence[Place]:

@@ -71,8 +71,11 @@ class PersistenceReceiver(Receiver[PersistenceConfig]):
 
     def _kinds(self) -> list[Kind]:
         wanted = self.config.kinds
-        return [
+        kinds = [
             make()
             for name, make in all_kinds().items()
             if (not wanted or name in wanted) and name not in self.config.exclude_kinds
         ]
+        for kind in kinds:
+            kind.configure(self.config)
+        return kinds

@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_fim.receivers.persistence.formats.capabilities import capability_text
 from otel_fim.receivers.persistence.hosts import Host
@@ -23,16 +23,12 @@ from otel_fim.receivers.persistence.reader import Reader
 from otel_fim.receivers.persistence.sweep import Sweep, in_background, walk
 from otel_fim.receivers.persistence.text import digest, text_of
 
+if TYPE_CHECKING:
+    from otel_fim.receivers.persistence.config import PersistenceConfig
+
 _BITS: Final = stat.S_ISUID | stat.S_ISGID
 _ATTRIBUTE: Final = "security.capability"
 _EVERYWHERE: Final = Place(b"/", b"*", recursive=True)
-# Layers of containers: what is in them has no rights on the host until it is mounted, and then it is seen there.
-_LEFT_OUT: Final = (
-    b"/var/lib/docker",
-    b"/var/lib/containerd",
-    b"/var/lib/containers/storage",
-    b"/var/lib/rancher",
-)
 
 
 class SpecialBits(FileKind):
@@ -41,15 +37,16 @@ class SpecialBits(FileKind):
     `read` waits for the walk."""
 
     name = "special_bits"
-    scan_interval: ClassVar[float] = 86_400.0
 
     def __init__(
         self,
         *,
+        scan_interval: float = 86_400.0,
         entries_per_second: float = 1_000.0,
-        left_out: Sequence[bytes] = _LEFT_OUT,
+        left_out: Sequence[bytes] = (),
         patience: float = 0.3,
     ) -> None:
+        self.scan_interval = scan_interval
         self._pace = entries_per_second
         self._left_out = tuple(left_out)
         self._patience = patience
@@ -60,6 +57,10 @@ class SpecialBits(FileKind):
         self._thread: threading.Thread | None = None
         self._next = 0.0
         self._mounts: dict[bytes, Mount] = {}
+
+    def configure(self, config: PersistenceConfig) -> None:
+        self.scan_interval = config.setuid_scan_interval
+        self._left_out = tuple(os.fsencode(path.rstrip("/")) for path in config.setuid_scan_skip)
 
     def places(self, host: Host) -> Sequence[Place]:
         del host
