@@ -136,7 +136,8 @@ class Sessions:
                 return
 
     def _of_process(self, event: AuthEvent) -> ActiveLogin | None:
-        for login in reversed(self._active.values()):
+        # Another log may tell of it when it has ended.
+        for login in (*reversed(self._active.values()), *reversed(self._ended.values())):
             if event.pid is None and login.host_session != event.host_session:
                 continue
             if login.pid == event.pid and not (

@@ -29,7 +29,7 @@ CONTINUED: Final = "continued"
 
 def parse(entry: Entry) -> tuple[AuthEvent, ...]:
     """The event of one line, or of its continuation."""
-    name, separator, rest = entry.message.strip(" ").partition(" : ")
+    name, separator, rest = entry.message.lstrip(" ").partition(" : ")
     # sudo's own troubles begin with a sentence, and have no fields behind it.
     if not separator or not name or len(name) > 256:
         return ()
