@@ -26,6 +26,7 @@ MODULES: Final = (
     "on_demand",
     "git_hooks",
     "web_servers",
+    "web_documents",
     "python_startup",
     "special_bits",
     "platforms.launchd",

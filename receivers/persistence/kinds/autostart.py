@@ -95,7 +95,7 @@ class Autostart(FileKind):
         places += [Place(path, names, recursive=path in _DEEP) for path, names in _SCRIPTS.items()]
         places += [Place(path) for path in _FILES]
         for home in host.homes():
-            below = home.path + b"/"
+            below = home.path.rstrip(b"/") + b"/"
             places += [
                 Place(below + path, b"*.desktop", uid=home.uid, user=home.user) for path in _HOME_ENTRIES
             ]

@@ -5,10 +5,12 @@ Formats: ld.so(8) FILES, ldconfig(8).
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from otel_fim.receivers.persistence.formats.entries import Entries
+from otel_fim.receivers.persistence.formats.includes import expand
 from otel_fim.receivers.persistence.hosts import Host
 from otel_fim.receivers.persistence.item import Item
 from otel_fim.receivers.persistence.kind import FileKind, Kind, Place
@@ -16,6 +18,8 @@ from otel_fim.receivers.persistence.reader import File, Reader
 from otel_fim.receivers.persistence.text import text_of
 
 _PRELOAD: Final = b"/etc/ld.so.preload"
+_CONF: Final = b"/etc/ld.so.conf"
+_MOST_FILES: Final = 256
 
 
 def parse_preload(file: File) -> tuple[Item, ...]:
@@ -49,11 +53,17 @@ def parse_conf(file: File) -> tuple[Item, ...]:
 class DynamicLinker(FileKind):
     name = "dynamic_linker"
 
+    def __init__(self) -> None:
+        self._reader: Reader | None = None
+
     def places(self, host: Host) -> Sequence[Place]:
-        del host
+        reader = self._reader = self._reader or Reader(host.root)
+        included = sorted(_included(reader))
+        reader.problems.clear()
         return (
             Place(_PRELOAD),
-            Place(b"/etc/ld.so.conf"),
+            Place(_CONF),
+            *(Place(path) for path in included if path != _CONF),
             Place(b"/etc/ld.so.conf.d", b"*.conf"),
             Place(b"/usr/lib/ld.so.conf.d", b"*.conf"),
             Place(b"/etc/ld-musl-x86_64.path"),
@@ -62,6 +72,24 @@ class DynamicLinker(FileKind):
 
     def read_file(self, path: bytes, place: Place, reader: Reader) -> Iterable[Item]:
         return reader.parsed(path, parse_preload if path == _PRELOAD else parse_conf, place) or ()
+
+
+def _included(reader: Reader) -> set[bytes]:
+    """`/etc/ld.so.conf` and all that it includes, also what matches no file now but is named without a pattern."""
+    seen: set[bytes] = set()
+    waiting = [_CONF]
+    while waiting and len(seen) < _MOST_FILES:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            for pattern in reader.parsed(path, _patterns) or ():
+                waiting += expand(posixpath.join(posixpath.dirname(path), pattern), reader)
+    return seen
+
+
+def _patterns(file: File) -> tuple[bytes, ...]:
+    lines = (line.partition(b"#")[0].split() for line in file.data.split(b"\n"))
+    return tuple(pattern for words in lines if words[:1] == [b"include"] for pattern in words[1:])
 
 
 KINDS: Final[tuple[type[Kind], ...]] = (DynamicLinker,)

@@ -81,7 +81,7 @@ class GitHooks(FileKind):
         places = [Place(b"/etc/gitconfig"), *(Place(path, b"*") for path in _TEMPLATES)]
         for home in host.homes():
             for name in (b"/.gitconfig", b"/.config/git/config"):
-                places.append(Place(home.path + name, uid=home.uid, user=home.user))
+                places.append(Place(home.path.rstrip(b"/") + name, uid=home.uid, user=home.user))
         return places
 
     def read_file(self, path: bytes, place: Place, reader: Reader) -> Iterable[Item]:

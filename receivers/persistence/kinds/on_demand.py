@@ -106,7 +106,7 @@ class DbusServices(FileKind):
     def places(self, host: Host) -> Sequence[Place]:
         places = [Place(path, b"*.service") for path in (*_SYSTEM, *_SESSION)]
         for home in host.homes():
-            path = home.path + b"/.local/share/dbus-1/services"
+            path = home.path.rstrip(b"/") + b"/.local/share/dbus-1/services"
             places.append(Place(path, b"*.service", uid=home.uid, user=home.user))
         return places
 

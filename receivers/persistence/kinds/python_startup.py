@@ -67,7 +67,7 @@ class PythonStartup(FileKind):
             path: (None, "") for pattern in _SYSTEM for path in expand(pattern, reader)
         }
         for home in host.homes():
-            below = home.path + b"/.local/lib/"
+            below = home.path.rstrip(b"/") + b"/.local/lib/"
             found = [
                 *expand(below + b"python[23]*", reader),
                 *(below + b"python3.%d" % n for n in _USUAL_VERSIONS),

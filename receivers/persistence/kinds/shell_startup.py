@@ -109,9 +109,9 @@ class ShellStartup(FileKind):
         places += [Place(path, b"*") for path in _SYSTEM_DIRECTORIES]
         for home in host.homes():
             for name in _HOME_FILES:
-                places.append(Place(home.path + b"/" + name, uid=home.uid, user=home.user))
+                places.append(Place(home.path.rstrip(b"/") + b"/" + name, uid=home.uid, user=home.user))
             for name in _HOME_DIRECTORIES:
-                places.append(Place(home.path + b"/" + name, b"*", uid=home.uid, user=home.user))
+                places.append(Place(home.path.rstrip(b"/") + b"/" + name, b"*", uid=home.uid, user=home.user))
         return places
 
     def read_file(self, path: bytes, place: Place, reader: Reader) -> Iterable[Item]:

@@ -113,7 +113,7 @@ def _expanded(pattern: bytes, home: Home) -> bytes | None:
             return None
         out += [value, rest]
     path = b"".join(out)
-    return posixpath.normpath(path if path.startswith(b"/") else home.path + b"/" + path)
+    return b"/" + posixpath.normpath(path if path.startswith(b"/") else home.path + b"/" + path).lstrip(b"/")
 
 
 class SshAccess(FileKind):
@@ -133,13 +133,14 @@ class SshAccess(FileKind):
         unused: set[bytes] = set()
         for home in host.homes():
             used = {path for pattern in patterns if (path := _expanded(pattern, home)) is not None}
-            defaults = {home.path + b"/" + name for name in _DEFAULT_FILES}
+            defaults = {home.path.rstrip(b"/") + b"/" + name for name in _DEFAULT_FILES}
             unused |= defaults - used
             for path in sorted(used | defaults):
-                inside = path.startswith(home.path + b"/")
+                inside = path.startswith(home.path.rstrip(b"/") + b"/")
                 places.append(Place(path, uid=home.uid if inside else None, user=home.user))
             places += [
-                Place(home.path + b"/.ssh/" + name, uid=home.uid, user=home.user) for name in sorted(_IN_HOME)
+                Place(home.path.rstrip(b"/") + b"/.ssh/" + name, uid=home.uid, user=home.user)
+                for name in sorted(_IN_HOME)
             ]
         self._unused = frozenset(unused)
         self._configs = frozenset(configs)

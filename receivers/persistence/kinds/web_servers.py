@@ -61,13 +61,6 @@ _PHP: Final = frozenset(
     )
 )  # fmt: skip
 _POOL: Final = re.compile(rb"php_(?:admin_)?(?:value|flag)\[([^\]]{1,80})\]")
-_DOCUMENT_ROOTS: Final = (
-    b"/var/www",
-    b"/srv/www",
-    b"/srv/http",
-    b"/usr/share/nginx/html",
-    b"/usr/local/apache2/htdocs",
-)
 
 
 def _enabled(path: bytes) -> bool:
@@ -187,7 +180,6 @@ _PLACES: Final = (
     Place(b"/etc/php", b"*.conf", recursive=True),
     Place(b"/usr/local/etc/php", b"*.ini", recursive=True),
     Place(b"/usr/local/etc/php-fpm.d", b"*.conf"),
-    *(Place(root, name, recursive=True) for root in _DOCUMENT_ROOTS for name in (b".htaccess", b".user.ini")),
 )
 
 
@@ -199,16 +191,8 @@ class WebServers(FileKind):
         return _PLACES
 
     def read_file(self, path: bytes, place: Place, reader: Reader) -> Iterable[Item]:
-        if b"php" in place.path or place.names == b".user.ini":
-            return reader.parsed(path, parse_php, place) or ()
-        return (
-            reader.parsed(
-                path,
-                parse_nginx if b"nginx" in place.path and place.names != b".htaccess" else parse_apache,
-                place,
-            )
-            or ()
-        )
+        parse = parse_php if b"php" in place.path else parse_nginx if b"nginx" in place.path else parse_apache
+        return reader.parsed(path, parse, place) or ()
 
 
 KINDS: Final[tuple[type[Kind], ...]] = (WebServers,)

@@ -154,6 +154,9 @@ def test_the_dynamic_linker(bench: Any) -> None:
     ]
     bench.write("/etc/ld.so.preload", "/tmp/root kit.so")
     assert [item.command for item in _read(bench, DynamicLinker())] == ["/tmp/root", "kit.so"]
+    bench.write("/etc/ld.so.conf", "include extra/*.conf\ninclude /etc/ld.so.conf\n")
+    bench.write("/etc/extra/a.conf", "/opt/evil\n")
+    assert "/etc/extra/a.conf:/opt/evil" in {item.id for item in _read(bench, DynamicLinker())}
 
 
 def test_start_up_files_of_all_users(bench: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from otel_fim.receivers.persistence.formats.nginx import directives
 from otel_fim.receivers.persistence.hosts import Host
+from otel_fim.receivers.persistence.kinds.web_documents import WebDocuments
 from otel_fim.receivers.persistence.kinds.web_servers import WebServers, parse_apache, parse_nginx, parse_php
 from otel_fim.receivers.persistence.reader import File, Reader
 
@@ -47,7 +48,7 @@ def test_nginx_directives() -> None:
         ("access_by_lua_file", "/etc/nginx/a.lua"),
     ]
     names = [name for name, _ in directives(_NGINX.encode())]
-    assert names[:4] == [b"load_module", b"events", b"worker_connections", b"http"] or b"server" in names
+    assert names[:5] == [b"load_module", b"events", b"worker_connections", b"http", b"js_import"]
     off = parse_nginx(_file("/etc/nginx/sites-available/x", "load_module a;"))
     assert not off[0].enabled
 
@@ -103,7 +104,8 @@ def test_every_place_is_read_with_its_own_format(bench: Any) -> None:
     bench.write("/usr/share/nginx/html/.htaccess", "AddHandler php-script .jpg\n")
     bench.write("/var/www/html/.user.ini", "auto_prepend_file=/y\n")
     root = os.fsencode(bench.root)
-    found = {(item.kind, item.command) for item in WebServers().read(Host(root), Reader(root))}
+    kinds = (WebServers(), WebDocuments())
+    found = {(item.kind, item.command) for kind in kinds for item in kind.read(Host(root), Reader(root))}
     assert found == {
         ("nginx", "a"),
         ("apache", "a.so"),
@@ -113,3 +115,16 @@ def test_every_place_is_read_with_its_own_format(bench: Any) -> None:
         ("apache", "php-script .jpg"),
         ("php", "/y"),
     }
+
+
+def test_documents_are_walked_now_and_then_and_file_events_count_between(bench: Any) -> None:
+    engine = bench.start(kinds=["web_documents"])
+    bench.write("/var/www/html/.htaccess", "SetHandler application/x-httpd-php\n")
+    assert bench.look() == []
+    engine.heard([bench.file_event("/var/www/html/.htaccess"), bench.file_event("/var/www/html/.hidden")])
+    engine.look_at_what_waits()
+    assert [told for told, _ in bench.pipeline.told()] == ["added"]
+    bench.pipeline.take()
+    assert bench.look() == []
+    (bench.root / "var/www/html/.htaccess").unlink()
+    assert len(bench.look()) == 1

@@ -172,7 +172,12 @@ class Launchd(Kind):
         places.append(Place(_DISABLED, b"disabled*.plist"))
         for home in host.homes():
             places.append(
-                Place(home.path + b"/Library/LaunchAgents", b"*.plist", uid=home.uid, user=home.user)
+                Place(
+                    home.path.rstrip(b"/") + b"/Library/LaunchAgents",
+                    b"*.plist",
+                    uid=home.uid,
+                    user=home.user,
+                )
             )
         return places
 
@@ -201,7 +206,7 @@ class LoginItems(FileKind):
         places += [Place(b"/usr/local/etc/periodic/" + name.encode(), b"*") for name in _PERIODIC]
         for home in host.homes():
             for name in (_LOGIN_WINDOW, *_LOGIN_ITEMS):
-                places.append(Place(home.path + b"/" + name, uid=home.uid, user=home.user))
+                places.append(Place(home.path.rstrip(b"/") + b"/" + name, uid=home.uid, user=home.user))
         return places
 
     def read_file(self, path: bytes, place: Place, reader: Reader) -> Iterable[Item]:
