@@ -40,7 +40,7 @@ class ProcessConfig(ComponentConfig):
     """Command lines often hold secrets, so none are sent by default. `redacted` takes out what looks like one."""
     forks: bool = True
     """Report a process that goes on with its parent's program (`event.action` fork), when it has not started
-    another one after a quarter of a second or at its end."""
+    another one after a second or at its end."""
     exits: bool = True
     """Report ends, with exit code or signal and duration."""
     existing: bool = False

@@ -22,7 +22,7 @@ from otel_fim.receivers.process.happening import PROC_CONNECTOR, SCAN, Action, H
 from otel_fim.receivers.process.kernel_clock import KernelClock
 from otel_fim.receivers.process.reading import Reader, Reading
 
-FORK_PATIENCE_NANOSECONDS: Final = 250_000_000
+FORK_PATIENCE_NANOSECONDS: Final = 1_000_000_000
 _LEADERLESS_NANOSECONDS: Final = 1_000_000_000
 _AMBIGUOUS_NANOSECONDS: Final = 2_000_000
 """Before an exec is told, the new program has been in place for a moment."""
