@@ -71,6 +71,23 @@ def test_loaded_modules_with_their_taints() -> None:
     assert rejected == 1
 
 
+def test_modules_that_hide_are_found_in_sys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = tmp_path / "modules"
+    listed.write_text("good 16384 0 - Live 0x0 (O)\n")
+    for name in ("good", "hidden"):
+        (tmp_path / "sys" / name).mkdir(parents=True)
+        (tmp_path / "sys" / name / "initstate").write_text("live\n")
+    (tmp_path / "sys" / "built_in").mkdir()
+    (tmp_path / "sys" / "good" / "srcversion").write_text("ABC\n")
+    monkeypatch.setattr(kernel_modules, "_PROC_MODULES", os.fsencode(listed))
+    monkeypatch.setattr(kernel_modules, "_SYS_MODULE", os.fsencode(tmp_path / "sys"))
+    items = list(kernel_modules.LoadedModules().read(Host(), Reader()))
+    assert [(item.command, item.trigger) for item in items] == [
+        ("good", "loaded; taints O"),
+        ("hidden", "loaded, hidden from /proc/modules"),
+    ]
+
+
 def test_udev_rules_that_run_something() -> None:
     file = _file(
         "/etc/udev/rules.d/99.rules",

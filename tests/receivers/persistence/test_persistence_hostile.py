@@ -6,6 +6,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -92,6 +93,45 @@ def test_no_bytes_make_a_parser_raise(name: str, data: bytes) -> None:
         item.command.encode("utf-8")
         item.trigger.encode("utf-8")
         item.user.encode("utf-8")
+
+
+_WHOLE_FILES = (
+    "startup",
+    "autostart",
+    "alpm",
+    "plugin_conf",
+    "acpi",
+    "on_demand.parse_service",
+    "registered",
+    "platforms",
+)
+_BY_LINE = [name for name in _PARSERS if not any(part in name for part in _WHOLE_FILES)]
+
+
+@pytest.mark.parametrize("name", _BY_LINE)
+@settings(max_examples=40, deadline=None)
+@given(pieces=st.lists(st.sampled_from(_PIECES), max_size=40))
+def test_a_line_put_in_at_the_top_changes_no_item(name: str, pieces: list[bytes]) -> None:
+    data = b"".join(pieces)
+    parse, path = _parser(name), _PARSERS[name]
+    before = {(item.kind, item.id, item.content_hash, item.command) for item in parse(_file(path, data))}
+    after = {
+        (item.kind, item.id, item.content_hash, item.command) for item in parse(_file(path, b"\n" + data))
+    }
+    assert before == after
+
+
+def test_a_file_with_too_many_entries_is_told_by_its_hash(tmp_path: Path) -> None:
+    parse = _parser("dynamic_linker.parse_preload")
+    many = b"".join(b"/lib/%d\n" % number for number in range(6000))
+    file = _file(b"/etc/ld.so.preload", many)
+    items = list(parse(file))
+    assert len(items) == 5001
+    assert items[-1].id == "/etc/ld.so.preload:more"
+    assert file.rejected == 1000
+    other = list(parse(_file(b"/etc/ld.so.preload", many + b"/lib/hidden\n")))
+    assert other[-1].content_hash != items[-1].content_hash
+    assert other[:-1] != []
 
 
 @pytest.mark.slow

@@ -206,3 +206,12 @@ def test_until_the_walk_is_over_a_gap_says_so_and_nothing_is_told(
     assert [r for r in bench.pipeline.records if r.event_name == events.COVERAGE_RESTORED]
     bench.write("/usr/bin/su", b"other", 0o4755)
     assert _told(bench.look()) == [("changed", "setuid", "/usr/bin/su")]
+
+
+def test_directories_that_are_skipped_are_configured(bench: Any) -> None:
+    bench.write("/var/lib/docker/layer/su", b"su", 0o4755)
+    bench.write("/usr/bin/su", b"su", 0o4755)
+    bench.receiver(kinds=["special_bits"], baseline_records=True, setuid_scan_interval="2h")
+    assert bench.pipeline.told() == [("added", "/usr/bin/su")]
+    (kind,) = bench.receivers[0]._engine._kinds.values()
+    assert kind.scan_interval == 7200
