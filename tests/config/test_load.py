@@ -194,14 +194,19 @@ def test_chain_may_stand_in_several_pipelines(load_minimal: object) -> None:
 def test_the_embedded_default(registry: Registry) -> None:
     """Its components may be missing in this environment; its form may not be wrong."""
     for kind, types in {
-        "receiver": ["file_integrity"],
+        "receiver": ["file_integrity", "process", "auth", "listener", "persistence"],
+        "processor": ["identity"],
         "exporter": ["clickhouse"],
         "extension": ["health_check", "embedded_store"],
     }.items():
         for type_ in types:
-            base = registry.load(
-                kind, {"receiver": "files", "exporter": "console", "extension": "health"}[kind]
-            )
+            stands_for = {
+                "receiver": "files",
+                "processor": "attack",
+                "exporter": "console",
+                "extension": "health",
+            }
+            base = registry.load(kind, stands_for[kind])
             registry.register(kind, type_, base)
     found = problems(load_config, [], [], {}, registry)
     # These three stand for keys that the components of this test do not have, and for nothing else.
