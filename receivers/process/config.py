@@ -58,5 +58,5 @@ class ProcessConfig(ComponentConfig):
     receive_buffer: ByteSize = Field(default=16 * 2**20, ge=4096)
     """proc_connector only: the kernel's buffer for events that the agent has not read yet. What does not fit is
     lost, which is told as a coverage gap."""
-    max_pending: int = Field(default=16384, ge=256)
+    max_pending: int = Field(default=32768, ge=256)
     """Records that may wait when the pipelines are slow. Beyond it they are dropped, and told as a coverage gap."""
