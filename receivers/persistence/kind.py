@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from otel_fim.receivers.persistence.item import Item
+from otel_fim.record import Record
 
 if TYPE_CHECKING:
     from otel_fim.receivers.persistence.config import PersistenceConfig
@@ -90,6 +91,12 @@ class Kind(ABC):
     @abstractmethod
     def read(self, host: Host, reader: Reader) -> Iterable[Item]:
         """All items there are now. What cannot be read is noted by the reader and not taken for removed."""
+
+    def concerned(self, record: Record) -> bool:
+        """Whether a file event in one of the places may be about this kind. Asked on the thread of the receiver that
+        tells of it: it must answer at once."""
+        del record
+        return True
 
     def related(self, path: bytes, item: Item) -> bool:
         """Whether a change of the file `path` may be what changed the item, so that whoever made the one made the

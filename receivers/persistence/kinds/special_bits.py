@@ -14,6 +14,8 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from otel_fim import names
+from otel_fim.names import events
 from otel_fim.receivers.persistence.formats.capabilities import capability_text
 from otel_fim.receivers.persistence.hosts import Host
 from otel_fim.receivers.persistence.item import Item
@@ -22,6 +24,7 @@ from otel_fim.receivers.persistence.mounts import Mount, local, mount_of, parse_
 from otel_fim.receivers.persistence.reader import Reader
 from otel_fim.receivers.persistence.sweep import Sweep, in_background, walk
 from otel_fim.receivers.persistence.text import digest, text_of
+from otel_fim.record import Record
 
 if TYPE_CHECKING:
     from otel_fim.receivers.persistence.config import PersistenceConfig
@@ -91,6 +94,18 @@ class SpecialBits(FileKind):
                 gone.add(path)
             yield from found
         self._known -= gone
+
+    def concerned(self, record: Record) -> bool:
+        """Files with such bits, and files whose metadata changed: capabilities do not show in the mode. That a known
+        file is gone is seen by the next scan."""
+        mode = record.attributes.get(names.FILE_MODE)
+        if not isinstance(mode, str):
+            return record.event_name != events.FILE_DELETED
+        try:
+            bits = int(mode, 8)
+        except ValueError:
+            return True
+        return bool(bits & _BITS) or (record.event_name == events.FILE_ATTRIBUTES_CHANGED)
 
     def read_file(self, path: bytes, place: Place, reader: Reader) -> Iterable[Item]:
         del place

@@ -215,3 +215,22 @@ def test_directories_that_are_skipped_are_configured(bench: Any) -> None:
     assert bench.pipeline.told() == [("added", "/usr/bin/su")]
     (kind,) = bench.receivers[0]._engine._kinds.values()
     assert kind.scan_interval == 7200
+
+
+@pytest.mark.parametrize(
+    ("event", "mode", "concerned"),
+    [
+        (events.FILE_CREATED, "0644", False),
+        (events.FILE_CREATED, "4755", True),
+        (events.FILE_MODIFIED, "2711", True),
+        (events.FILE_ATTRIBUTES_CHANGED, "0755", True),
+        (events.FILE_RENAMED, None, True),
+        (events.FILE_DELETED, None, False),
+        (events.FILE_CREATED, "odd", True),
+    ],
+)
+def test_most_file_events_are_of_no_concern(
+    bench: Any, event: str, mode: str | None, concerned: bool
+) -> None:
+    more = {} if mode is None else {names.FILE_MODE: mode}
+    assert SpecialBits().concerned(bench.file_event("/x", event, **more)) is concerned
