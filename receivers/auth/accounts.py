@@ -52,8 +52,14 @@ class Accounts:
                 self._answers.popitem(last=False)
         # Another source tells of the same thing when the files are what they are now.
         return [
-            replace(event, action=action, target_user=target, changes=changes)
-            for action, target, changes in known[1]
+            replace(
+                event,
+                action=action,
+                target_user=target,
+                changes=changes,
+                identity=f"{event.identity}#{number}" if number and event.identity else event.identity,
+            )
+            for number, (action, target, changes) in enumerate(known[1])
         ]
 
     def _look(self, event: AuthEvent) -> list[AuthEvent]:

@@ -207,6 +207,8 @@ class Merger:
             for event in events:
                 if story.add(event):
                     self._remember(event, story)
+            if story.weight is Weight.DECISION:
+                story.due = min(story.due, now + self.window)
 
     def _remember(self, event: AuthEvent, story: Story) -> None:
         if event.identity is not None:

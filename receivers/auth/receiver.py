@@ -67,6 +67,11 @@ class AuthReceiver(Receiver[AuthConfig]):
 
     def _tell_limits(self, engine: Engine, reading: list[str], absent: list[str]) -> None:
         detail = None
+        if self.config.sources != "auto":
+            # Each source that was asked for tells of its own gap.
+            waiting = f"waits for {'; '.join(absent)}" if absent else ""
+            self.context.report(Health.OK if reading else Health.RECOVERABLE_ERROR, waiting)
+            return
         if not reading:
             detail = f"no login can be seen: {'; '.join(absent) or 'this system has no source'}"
         elif not any(name in _OF_PROGRAMS or name.startswith("/") for name in reading):
