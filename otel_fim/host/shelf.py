@@ -49,6 +49,10 @@ class Shelf:
     def all_running(self) -> Sequence[Process]:
         return list(self._running.values())
 
+    def all(self) -> Sequence[Process]:
+        """Running and ended ones."""
+        return [*self._ended.values(), *self._running.values()]
+
     def use(self, process: Process) -> None:
         """Notes that it was asked for."""
         if process.entity_id in self._running:

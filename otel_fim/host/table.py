@@ -108,6 +108,13 @@ class ProcessTable:
         with self._lock:
             return self._shelf.all_running()
 
+    def alive_between(self, since_unix_nano: int, until_unix_nano: int) -> Sequence[Process] | None:
+        """Every process that lived at any moment of that time; None when not all of them are known."""
+        with self._lock:
+            if not self._alone(since_unix_nano, until_unix_nano):
+                return None
+            return [each for each in self._shelf.all() if _lived(each, since_unix_nano, until_unix_nano)]
+
     def catch_up(self, until_unix_nano: int, patience: float) -> bool:
         """Waits until the feeder has taken in what happened up to then, at most `patience` seconds. True at once
         when there is no feeder."""

@@ -2,7 +2,8 @@
 
 Proof is the creation time beside the pid, or the record's time when only one process can have had the pid then. A
 record's time is later than what it tells of: `_BEFORE` covers the wait for a file to be quiet (ten times the file
-integrity receiver's `settle`), `_AFTER` clocks that differ, and for logs that they may have whole seconds.
+integrity receiver's `settle`, or a log daemon that is slow), `_AFTER` clocks that differ, and for logs that they may
+have whole seconds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from otel_fim.record import AnyValue, Record
 _SECOND: Final = 1_000_000_000
 _CLOCKS: Final = 60_000_000
 """The start of a process is rounded down to a clock tick and follows a clock that is set in steps of 50 ms."""
-_BEFORE: Final = {Family.FILE: 3 * _SECOND, Family.AUTH: 2 * _SECOND, Family.LOGIN: 2 * _SECOND}
+_BEFORE: Final = {Family.FILE: 3 * _SECOND, Family.AUTH: _SECOND // 2, Family.LOGIN: _SECOND // 2}
 _AFTER: Final = {Family.AUTH: _SECOND + _CLOCKS, Family.LOGIN: _SECOND + _CLOCKS}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -37,6 +38,13 @@ def time_needed(record: Record) -> int:
     """Up to when (ns since the epoch) the table should know everything, so that the process can be found."""
     family = FAMILIES.get(record.event_name, Family.OTHER)
     return (record.time_unix_nano or record.observed_time_unix_nano) + _AFTER.get(family, _CLOCKS)
+
+
+def window(record: Record, now_unix_nano: int) -> tuple[int, int]:
+    """From when to when (ns since the epoch) the process did what a record of a file or a log tells."""
+    family, at = FAMILIES[record.event_name], record.time_unix_nano
+    until = min(at + _AFTER.get(family, _CLOCKS), max(at, now_unix_nano))
+    return at - _BEFORE[family], until
 
 
 class Lookup:
@@ -79,8 +87,8 @@ class Lookup:
             return None
         if family is Family.ACTOR:
             return self._table.find(pid, at_unix_nano=at)
-        until = min(at + _AFTER.get(family, _CLOCKS), max(at, self._now))
-        process = self._table.find(pid, at_unix_nano=until, within_nano=until - at + _BEFORE[family])
+        since, until = window(record, self._now)
+        process = self._table.find(pid, at_unix_nano=until, within_nano=until - since)
         if process is None or record.attributes.get(names.OTEL_FIM_ACTOR_STATE) != EXITED:
             return process
         # It was gone when the receiver looked: one that still ran then is another.

@@ -10,6 +10,7 @@ from otel_fim import names
 from otel_fim.component import Health, Processor, ProcessorContext
 from otel_fim.host.identities import Identities
 from otel_fim.names import events
+from otel_fim.processors.identity.by_program import find_by_program, names_program_only
 from otel_fim.processors.identity.config import IdentityConfig
 from otel_fim.processors.identity.facts import FactsCache
 from otel_fim.processors.identity.families import FAMILIES, Family
@@ -53,18 +54,25 @@ class IdentityProcessor(Processor[IdentityConfig]):
 
     def process(self, records: list[Record]) -> list[Record]:
         mine = [
-            (record, pid) for record in records if (pid := pid_of(record)) and self._is_own(record.resource)
+            (record, pid)
+            for record in records
+            if ((pid := pid_of(record)) or names_program_only(record)) and self._is_own(record.resource)
         ]
         if mine:
             now = self._clock()
             self._lookup.begin(now)
             self._waiting.for_time(max(time_needed(record) for record, _ in mine), now)
             for record, pid in mine:
-                self._complete(record, pid)
+                self._complete(record, pid, now)
         return records
 
-    def _complete(self, record: Record, pid: int) -> None:
-        process = self._lookup.find(record, pid)
+    def _complete(self, record: Record, pid: int, now: int) -> None:
+        if pid:
+            process = self._lookup.find(record, pid)
+        else:
+            process = find_by_program(self._table, record, now)
+            if process is not None:
+                record.attributes[names.PROCESS_PID] = process.pid
         if process is not None:
             merge(record, self._facts.of(process), self._table.is_told(record.time_unix_nano))
         attributes = record.attributes

@@ -182,7 +182,7 @@ class Histories(RuleBasedStateMachine):
         if event == events.PROCESS_STARTED:
             late, with_creation = 0, True
         if event == events.AUTH_PRIVILEGE:
-            late = min(late, 1900)
+            late = min(late, 400)
         reach = [
             life for life in self.lives[-12:] if life.ended is None or life.ended > self.now - 30 * SECOND
         ]

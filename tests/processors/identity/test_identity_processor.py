@@ -523,3 +523,37 @@ def test_no_record_makes_it_fail_and_nothing_that_was_said_is_lost(world: Any, p
             assert record.attributes[name] == value
 
     check()
+
+
+SUDO = {**SHELL, "executable_path": "/usr/bin/sudo", "command": "sudo", "working_directory": "/home/alice"}
+SUDO_LINE = {
+    names.OTEL_FIM_AUTH_SERVICE: "sudo",
+    names.USER_ID: "1001",
+    names.PROCESS_WORKING_DIRECTORY: "/home/alice",
+}
+
+
+def test_a_line_of_sudo_without_a_pid_is_that_of_the_only_sudo(world: Any, pid: int) -> None:
+    first = world.put(pid, 50.4, 50.9, **{**SUDO, "real_user_id": 1001})
+    world.put(pid + 1, 50.5, 50.9, **{**SUDO, "ancestors": (first.as_ancestor(),)})
+    world.put(pid + 2, 50.5, **{**SUDO, "working_directory": "/srv"})
+    world.put(pid + 3, 50.5, **{**SUDO, "real_user_id": 1002})
+    world.put(pid + 4, 50.5, **{**SUDO, "executable_path": "/usr/bin/bash"})
+    world.put(pid + 5, 40, 49, **SUDO)
+    attributes = world.complete(events.AUTH_PRIVILEGE, 50.6, SUDO_LINE).attributes
+    assert attributes[names.PROCESS_PID] == pid
+    assert attributes[names.PROCESS_ENTITY_ID] == first.entity_id
+    assert attributes[names.OTEL_FIM_LOGIN_SESSION_ID] == 3
+    assert SUDO_LINE.items() <= attributes.items()
+
+
+@pytest.mark.parametrize("limit", [2, 64])
+def test_two_that_may_have_said_it_or_one_that_made_room_are_nobody(
+    make_world: Any, pid: int, limit: int
+) -> None:
+    world = make_world(limit=limit)
+    world.put(pid, 50.4, 50.55, **SUDO)
+    world.put(pid + 1, 50.5, 50.9, **SUDO)
+    world.put(pid + 2, 50.5, 50.9)
+    assert world.table.evicted == (1 if limit == 2 else 0)
+    assert world.complete(events.AUTH_PRIVILEGE, 50.6, SUDO_LINE).attributes == SUDO_LINE
