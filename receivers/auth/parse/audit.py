@@ -32,8 +32,8 @@ def parse(entry: Entry) -> tuple[AuthEvent, ...]:
     """The event of one record; none for those that only repeat what another says."""
     fields = dict(entry.fields)
     kind = fields.get("type") or fields.get("_AUDIT_TYPE_NAME")
-    if entry.source != "audit":
-        # The journal has the record as text.
+    if entry.source != "audit" and "type" not in fields:
+        # A log has the record as text.
         match = _TYPE_IN_TEXT.match(entry.message)
         kind = kind or (match[1] if match is not None else None)
         fields = parse_fields(entry.message[match.end() :] if match is not None else entry.message)

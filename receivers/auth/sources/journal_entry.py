@@ -5,6 +5,8 @@ Fields that begin with `_` are journald's own statements of the sender, by its s
 this must look at `user_id` and `_EXE` or `_COMM` before believing an identifier. `_EXE` and `_COMM` are missing
 when the sender had ended before journald looked.
 
+What journald has heard of the kernel's audit becomes an entry of the source `audit`.
+
 A value is a string; an array of numbers when it is not UTF-8; an array of such values when the sender wrote the field
 several times, of which the first counts; null when journalctl left it out for its length.
 """
@@ -27,7 +29,7 @@ _LONGEST_VALUE: Final = 32_768
 _NANOSECONDS: Final = 1000
 """In a microsecond."""
 _LARGEST_MICROSECONDS: Final = (1 << 63) // _NANOSECONDS
-_OWN: Final = ("_PID", "_UID", "_TRANSPORT", "_SOURCE_REALTIME_TIMESTAMP", "_AUDIT_TYPE")
+_OWN: Final = ("_PID", "_UID", "_TRANSPORT", "_SOURCE_REALTIME_TIMESTAMP", "_AUDIT_TYPE", "_AUDIT_ID")
 KEPT: Final = (
     "_COMM",
     "_EXE",
@@ -75,10 +77,15 @@ def parse_line(line: bytes) -> JournalEntry | str:
     pid = _number(values.get("_PID"))
     fields = {name: text for name in ("_BOOT_ID", "_TRANSPORT", *KEPT) if (text := _text(values.get(name)))}
     identifier, message = _text(values.get("SYSLOG_IDENTIFIER")), _text(values.get("MESSAGE"))
-    if fields.get("_TRANSPORT") == "audit":
-        identifier, message = _audit(values, message, fields)
+    source, identity = "journald", cursor
+    if fields.get("_TRANSPORT") == "audit" and (kind := _number(values.get("_AUDIT_TYPE"))) in TYPES:
+        # The same name and identity as when the kernel is heard without journald: told by both, it is told once.
+        source, identity = "audit", f"{sent * _NANOSECONDS}:{_text(values.get('_AUDIT_ID'))}:{kind}"
+        fields.update(parse_fields(message.partition(" ")[2]))
+        fields["type"] = TYPES[kind]
+        identifier, message = fields.get(INNER + "exe", "").rpartition("/")[2], ""
     entry = Entry(
-        "journald",
+        source,
         sent * _NANOSECONDS,
         identifier,
         message,
@@ -86,20 +93,9 @@ def parse_line(line: bytes) -> JournalEntry | str:
         _number(values.get("_UID")),
         pid is not None,
         fields,
-        cursor,
+        identity,
     )
     return JournalEntry(cursor, realtime, entry)
-
-
-def _audit(values: dict[str, object], message: str, fields: dict[str, str]) -> tuple[str, str]:
-    """An audit record that journald heard gets the fields that the source `audit` gives it."""
-    kind = TYPES.get(_number(values.get("_AUDIT_TYPE")) or 0)
-    if kind is None:
-        return "audit", message
-    _, _, text = message.partition(" ")
-    fields.update(parse_fields(text))
-    fields["type"] = kind
-    return fields.get(INNER + "exe", "").rpartition("/")[2], ""
 
 
 def _text(value: object) -> str:

@@ -470,7 +470,7 @@ def test_audit_records_that_journald_heard(recorder) -> None:
         journal.end()
         set_enabled(bool(before))
     (entry,) = [entry for entry in recorder.got if entry.fields.get("msg.acct") == "alice"]
-    assert (entry.source, entry.identifier, entry.message) == ("journald", "sshd", "")
+    assert (entry.source, entry.identifier, entry.message) == ("audit", "sshd", "")
     assert (entry.pid, entry.user_id, entry.trusted) == (os.getpid(), 0, True)
     assert entry.fields["type"] == "USER_LOGIN"
     assert entry.fields["msg.res"] == "failed"
