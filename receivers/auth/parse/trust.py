@@ -61,10 +61,13 @@ def believable(entry: Entry, event: AuthEvent, user_name: Callable[[int], str | 
     unit = entry.fields.get("_SYSTEMD_UNIT", "")
     if name == "polkitd" and unit == "polkit.service":
         return True
-    # The program was gone before journald could look: nobody forges a refusal of his own.
-    return (
-        not program
-        and event.outcome == "failure"
-        and event.kind is Kind.PRIVILEGE
-        and user_name(uid) == event.user
-    )
+    # The program had ended before journald looked: who cannot be proven to speak may speak of himself.
+    return not program and _is_of_own(event, uid, user_name(uid))
+
+
+def _is_of_own(event: AuthEvent, uid: int, name: str | None) -> bool:
+    if event.kind is Kind.PRIVILEGE:
+        return event.user == name if event.user is not None else event.user_id == uid
+    if event.kind is Kind.ACCOUNT and event.action in ("password_changed", "user_changed"):
+        return name is not None and event.target_user == name and event.user in (None, name)
+    return False

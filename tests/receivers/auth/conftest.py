@@ -40,7 +40,8 @@ class Desk:
     """Entries in, events out, without a thread and without a clock of its own."""
 
     def __init__(self, directory: Path, window: float = 2.0) -> None:
-        identities = Identities(lambda number: USERS[number], lambda number: {}[number])
+        self.users = dict(USERS)
+        identities = Identities(lambda number: self.users[number], lambda number: {}[number])
         self.table = ProcessTable()
         self.sessions = RecordedSessions(self.table, identities.user)
         shadow, group = directory / "shadow", directory / "group"

@@ -332,3 +332,23 @@ def test_setuid_programs_are_believed_and_imitations_are_not() -> None:
 def test_the_users_part_of_sshd_is_not_an_attack() -> None:
     entry: Any = journal("sshd", f"Disconnected from user alice {ADDRESS} port {PORT}", 1000, _COMM="sshd")
     assert PARSER.parse(entry) == ()
+
+
+def test_a_program_that_ended_too_soon_may_speak_of_its_own_user_only() -> None:
+    parser = Parser({1000: "alice"}.get)
+    own = "alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/id"
+    assert parser.parse(journal("sudo", own, 1000, _COMM="sudo"))
+    assert parser.parse(journal("passwd", "pam_unix(passwd:chauthtok): password changed for alice", 1000))
+    opened = "pam_unix(sudo:session): session opened for user root(uid=0) by alice(uid=1000)"
+    assert parser.parse(journal("sudo", opened, 1000))
+    for identifier, message in (
+        ("sudo", own.replace("alice", "bob")),
+        ("sudo", opened.replace("alice", "bob")),
+        ("passwd", "pam_unix(passwd:chauthtok): password changed for bob"),
+        ("passwd", "password for 'alice' changed by 'root'"),
+        ("useradd", "new user: name=alice, UID=0, GID=0, home=/, shell=/bin/sh, from=none"),
+        ("sshd", "Accepted password for alice from 192.0.2.1 port 5 ssh2"),
+        ("sshd", "pam_unix(sshd:session): session opened for user alice(uid=1000) by (uid=0)"),
+    ):
+        with pytest.raises(RejectedError, match="forged"):
+            parser.parse(journal(identifier, message, 1000))

@@ -120,6 +120,14 @@ def brief(event: AuthEvent) -> Told:
     return (*common, event.reason, event.user_known) if event.outcome == "failure" else common
 
 
+def callers(found: Sequence[Sequence[Entry]]) -> list[tuple[str, Entry]]:
+    """Who ran sudo, as its lines say."""
+    lines = [
+        each for entries in found for each in entries if each.identifier == "sudo" and " : " in each.message
+    ]
+    return [(each.message.partition(" : ")[0].strip(), each) for each in lines]
+
+
 @pytest.mark.parametrize("combination", COMBINATIONS)
 @pytest.mark.parametrize("scenario", EXPECTED)
 def test_each_deed_is_one_record(
@@ -127,6 +135,8 @@ def test_each_deed_is_one_record(
 ) -> None:
     found = [entries for name in COMBINATIONS[combination] if (entries := real(scenario, name))]
     here = desk()
+    # The name service of that host.
+    here.users |= {each.user_id: name for name, each in callers(found) if each.user_id is not None}
     records = here.records(*found)
     # Events of one instant have no order between logs.
     assert sorted(map(str, map(brief, records))) == sorted(map(str, EXPECTED[scenario] if found else []))
