@@ -104,6 +104,8 @@ class Engine:
             for outside in {path_of(record.attributes), path_of(record.attributes, before=True)}:
                 path = None if outside is None else self._host.inside(outside)
                 for concern in () if path is None else index.concerns(path):
+                    if not self._kinds[concern.kind].concerned(record):
+                        continue
                     if cause is None:
                         cause = self._cause_of(record)
                     self._dirty.event(
@@ -297,11 +299,14 @@ class Engine:
         known = dict(self._book.known(name))
         announced = self._state.announced(name)
         for key, told in announced.items():
-            stored, now = known.get(key), found.get(key)
-            if _same(stored, now):
-                known.pop(key, None)
-                if told is not None:
-                    known[key] = told
+            now = found.get(key)
+            if not _same(known.get(key), now):
+                continue
+            for said in told:
+                if not _same(said, now):
+                    known.pop(key, None)
+                    if said is not None:
+                        known[key] = said
         deltas = self._compare(name, known, found)
         open_keys = set()
         for delta in deltas:

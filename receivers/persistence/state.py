@@ -28,7 +28,7 @@ CREATE TABLE source (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT RO
 CREATE TABLE item (source TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, content TEXT NOT NULL,
   PRIMARY KEY (source, kind, id)) WITHOUT ROWID;
 CREATE TABLE announced (source TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, content TEXT,
-  number INTEGER NOT NULL, PRIMARY KEY (source, kind, id)) WITHOUT ROWID;
+  number INTEGER NOT NULL, PRIMARY KEY (source, kind, id, number)) WITHOUT ROWID;
 CREATE TABLE blind (source TEXT NOT NULL, path BLOB NOT NULL, PRIMARY KEY (source, path)) WITHOUT ROWID;
 """
 
@@ -135,13 +135,17 @@ class State:
         items = [item for (content,) in rows if (item := _item(content)) is not None]
         return {key_of(item): item for item in items}
 
-    def announced(self, source: str) -> dict[Key, Item | None]:
-        """What was on its way when the last run ended: the item as it was told, None for one told as removed."""
+    def announced(self, source: str) -> dict[Key, list[Item | None]]:
+        """What was on its way when the last run ended, in its order: the item as it was told, None for one told as
+        removed. The last record on disk may be any of these, or none."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT kind, id, content FROM announced WHERE source = ?", (source,)
+                "SELECT kind, id, content FROM announced WHERE source = ? ORDER BY number", (source,)
             ).fetchall()
-        return {(kind, name): _item(content) for kind, name, content in rows}
+        found: dict[Key, list[Item | None]] = {}
+        for kind, name, content in rows:
+            found.setdefault((kind, name), []).append(_item(content))
+        return found
 
     def blind(self, source: str) -> set[bytes]:
         """The paths that could not be read when the kind's baseline was taken, and not since."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -158,6 +159,14 @@ class Bench:
         target.write_bytes(content.encode() if isinstance(content, str) else content)
         target.chmod(mode)
         return target
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that others may enter: pytest closes its own to all but the user, and again at every start."""
+    with tempfile.TemporaryDirectory(prefix="otel-fim-test-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
 
 
 @pytest.fixture

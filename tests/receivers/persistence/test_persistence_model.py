@@ -116,16 +116,18 @@ class Model(RuleBasedStateMachine):
         assert said == known
 
     def teardown(self) -> None:
-        self.scan()
-        self.everything_becomes_durable()
-        assert self.said == self.there()
-        self.bench.stop()
-        self.directory.cleanup()
+        try:
+            self.scan()
+            self.everything_becomes_durable()
+            assert self.said == self.there()
+        finally:
+            self.bench.stop()
+            self.directory.cleanup()
 
 
 def test_what_the_records_say_in_the_end_is_what_is_there(bench: Any) -> None:
     class Bound(Model):
         bench_type = type(bench)
 
-    Bound.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+    Bound.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
     Bound.TestCase().runTest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,6 +194,22 @@ def test_killed_before_it_knew_that_the_record_was_on_disk_it_tells_again_and_sa
     assert again.attributes[names.OTEL_FIM_PERSISTENCE_MAY_REPEAT] is True
 
 
+def test_gone_and_back_when_it_was_killed_it_tells_that_it_is_there(bench: Any) -> None:
+    target = bench.write("/etc/cron.d/backup", JOB)
+    bench.start(kinds=["cron"])
+    bench.pipeline.durable = False
+    target.unlink()
+    assert [r.event_name for r in bench.look()] == [events.PERSISTENCE_REMOVED]
+    bench.write("/etc/cron.d/backup", JOB)
+    assert [r.event_name for r in bench.look()] == [events.PERSISTENCE_ADDED]
+    # The first record may be on disk and the second not.
+    bench.stop(crash=True)
+    bench.start(kinds=["cron"])
+    [again] = bench.pipeline.take()
+    assert again.event_name == events.PERSISTENCE_ADDED
+    assert again.attributes[names.OTEL_FIM_PERSISTENCE_MAY_REPEAT] is True
+
+
 def test_the_baseline_can_be_told(bench: Any) -> None:
     for number in range(25):
         bench.write(f"/etc/cron.d/job{number}", JOB)
@@ -344,7 +361,8 @@ def test_a_kind_that_fails_takes_neither_the_others_nor_what_is_known_with_it(
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become an ordinary user")
-def test_an_ordinary_user_sees_the_rest_and_says_what_not(bench: Any, tmp_path: Any) -> None:
+def test_an_ordinary_user_sees_the_rest_and_says_what_not(bench: Any, open_directory: Path) -> None:
+    bench = type(bench)(open_directory)
     bench.write("/etc/cron.d/a", JOB)
     bench.write("/etc/cron.d/secret", JOB, mode=0o600)
     bench.write("/var/spool/cron/crontabs/root", "1 1 1 1 1 x\n")
@@ -352,10 +370,6 @@ def test_an_ordinary_user_sees_the_rest_and_says_what_not(bench: Any, tmp_path: 
     bench.start(kinds=["cron"])
     bench.stop()
     bench.pipeline.records.clear()
-    for parent in (bench.root, *bench.root.parents):
-        if str(parent) == "/tmp":
-            break
-        parent.chmod(0o755)
     os.chown(bench.state, 65534, 65534)
     for file in bench.state.iterdir():
         os.chown(file, 65534, 65534)
@@ -382,6 +396,7 @@ def test_an_ordinary_user_sees_the_rest_and_says_what_not(bench: Any, tmp_path: 
     assert bench.pipeline.records[-1].event_name == events.COVERAGE_RESTORED
     bench.write("/etc/cron.d/secret", JOB + JOB.replace("17", "18"), mode=0o600)
     assert len(bench.look()) == 1
+    bench.stop()
 
 
 def test_a_full_disk_costs_no_record_and_is_said(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
