@@ -54,7 +54,8 @@ def parse_config(file: File) -> tuple[Item, ...]:
             criteria + b"\n" + line,
             command="" if command.lower() in ("none", "internal-sftp") else command,
             user=user,
-            trigger=f"ssh login ({text_of(line.split(None, 1)[0])}{' for ' + text_of(criteria) if criteria else ''})",
+            trigger=f"ssh login ({text_of(line.split(None, 1)[0]) if command else one_space(line)}"
+            f"{' for ' + text_of(criteria) if criteria else ''})",
         )
     return entries.done()
 

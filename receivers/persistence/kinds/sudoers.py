@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from otel_fim.receivers.persistence.formats.entries import Entries
+from otel_fim.receivers.persistence.formats.entries import Entries, one_space
 from otel_fim.receivers.persistence.formats.lines import ini, joined, words
 from otel_fim.receivers.persistence.formats.sudo import logical_lines, parse_line
 from otel_fim.receivers.persistence.hosts import Host
@@ -35,7 +35,7 @@ def parse_sudoers(file: File) -> tuple[Item, ...]:
             line.content,
             command=text_of(line.command),
             user=text_of(line.run_as),
-            trigger=f"sudo by {text_of(line.key)}{tags}" if line.what == "rule" else line.what,
+            trigger=f"sudo by {text_of(line.key)}{tags}" if line.what == "rule" else one_space(line.content),
         )
     return entries.done()
 
@@ -84,11 +84,16 @@ def parse_pkla(file: File) -> tuple[Item, ...]:
     entries = Entries(file)
     for section, values in groups.items():
         content = b"\n".join(b"%s=%s" % pair for pair in sorted(values.items()))
+        results = "".join(
+            f"; {text_of(key)}={text_of(value)}"
+            for key, value in sorted(values.items())
+            if key.startswith(b"Result")
+        )
         entries.add(
             "polkit",
             text_of(section),
             content,
-            trigger=f"polkit authorization of {text_of(values.get(b'Action', b''))}",
+            trigger=f"polkit authorization of {text_of(values.get(b'Action', b''))}{results}",
             user=text_of(values.get(b"Identity", b"")),
         )
     return entries.done()

@@ -77,6 +77,7 @@ def test_sudoers_lines_are_told_apart() -> None:
         "operator",
     )
     assert found["#1000 ALL"].command == "ALL"
+    assert found["Defaults:alice authenticate"].trigger == "Defaults:alice !authenticate"
 
 
 def test_a_line_on_top_changes_no_other_item() -> None:
@@ -113,7 +114,7 @@ def test_doas_and_polkit(bench: Any) -> None:
     (rule,) = parse_pkla(
         _file("/etc/polkit-1/x.pkla", "[Admins]\nIdentity=unix-group:sudo\nAction=org.x.*\nResultAny=yes\n")
     )
-    assert (rule.user, rule.trigger) == ("unix-group:sudo", "polkit authorization of org.x.*")
+    assert (rule.user, rule.trigger) == ("unix-group:sudo", "polkit authorization of org.x.*; ResultAny=yes")
     bench.write("/etc/doas.conf", "permit alice\n")
     bench.write("/etc/polkit-1/rules.d/10.rules", "polkit.addRule(function() {});")
     assert [item.kind for item in _read(bench, Doas())] == ["doas"]

@@ -131,6 +131,8 @@ def test_keys_are_looked_for_where_sshd_is_told_to(bench: Any) -> None:
     assert b"/etc/ssh/ca.pub" in by_path
     command = items["/etc/ssh/sshd_config.d/10-keys.conf:authorizedkeyscommand"]
     assert (command.command, command.user) == ("/usr/bin/keys %u", "nobody")
+    files = items["/etc/ssh/sshd_config.d/10-keys.conf:authorizedkeysfile"]
+    assert files.trigger == 'ssh login (AuthorizedKeysFile = "/etc/ssh/keys/%u")'
     assert items["/etc/ssh/sshd_config:forcecommand for User bob"].command == "/bin/jail"
 
 
