@@ -70,30 +70,32 @@ class Accounts:
                 return self._membership(event, event.changes[0].removeprefix(_MEMBERS))
         elif event.action in ("locked", "unlocked") and event.target_user is not None:
             self._locked[event.target_user] = event.action == "locked"
-        elif event.action.startswith(("group_", "user_")):
-            self._refresh(event)
+        else:
+            self._note(event)
         return [event]
 
-    def _refresh(self, event: AuthEvent) -> None:
-        """Takes in the account that the event is about and what is new. What the files say of others may belong to
-        an event that is yet to come, and is what that one will be explained with."""
-        locked, members = self._read_locked(), self._read_members()
-        for name in (event.target_user, *(locked.keys() - self._locked.keys())):
-            if name in locked:
-                self._locked[name] = locked[name]
-        for name in (event.group, *(members.keys() - self._members.keys())):
-            if name in members:
-                self._members[name] = members[name]
-        for name in self._locked.keys() - locked.keys():
-            del self._locked[name]
-        for name in self._members.keys() - members.keys():
-            del self._members[name]
+    def _note(self, event: AuthEvent) -> None:
+        """The state of what the event is about, and of nothing else: of the rest the change is yet to be told."""
+        if event.target_user is not None and event.action.startswith("user_"):
+            locked = self._read_locked().get(event.target_user)
+            if locked is None:
+                self._locked.pop(event.target_user, None)
+            else:
+                self._locked[event.target_user] = locked
+        if event.group is not None and event.action.startswith("group_"):
+            members = self._members.setdefault(event.group, set())
+            if event.action == "group_deleted":
+                del self._members[event.group]
+            elif event.action == "group_member_added" and event.target_user is not None:
+                members.add(event.target_user)
+            elif event.action == "group_member_removed" and event.target_user is not None:
+                members.discard(event.target_user)
 
     def _password(self, event: AuthEvent) -> AuthEvent:
-        before = self._locked
-        self._locked = self._read_locked()
         name = event.target_user or ""
-        was, is_now = before.get(name), self._locked.get(name)
+        was, is_now = self._locked.get(name), self._read_locked().get(name)
+        if is_now is not None:
+            self._locked[name] = is_now
         if was is None or is_now is None or was == is_now:
             return event
         return replace(event, action="locked" if is_now else "unlocked")
