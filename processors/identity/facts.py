@@ -14,7 +14,7 @@ from otel_fim.host.process import Process
 from otel_fim.pipeline.coverage import timestamp
 from otel_fim.record import AnyValue, Attributes
 
-_CACHE_SIZE: Final = 2048
+_CACHE_SIZE: Final = 512
 _LIFETIME: Final = 60.0
 """Seconds after which names of users are asked for again: what could not be looked up may be known by then."""
 

@@ -20,7 +20,7 @@ from otel_fim.processors.identity.lookup import integer
 from otel_fim.record import AnyValue, Attributes, Record
 
 ANCESTOR: Final = "ancestor"
-_CACHE_SIZE: Final = 2048
+_CACHE_SIZE: Final = 512
 _LIFETIME: Final = 60.0
 
 # What lets one user in, starts that user's programs itself, and does nothing for anybody else.

@@ -21,7 +21,8 @@ from otel_fim.record import AnyValue, Record
 _SECOND: Final = 1_000_000_000
 _CLOCKS: Final = 60_000_000
 """The start of a process is rounded down to a clock tick and follows a clock that is set in steps of 50 ms."""
-_BEFORE: Final = {Family.FILE: 3 * _SECOND, Family.AUTH: _SECOND // 2, Family.LOGIN: _SECOND // 2}
+_LONGEST: Final = 3 * _SECOND
+_BEFORE: Final = {Family.FILE: _LONGEST, Family.AUTH: _SECOND // 2, Family.LOGIN: _SECOND // 2}
 _AFTER: Final = {Family.AUTH: _SECOND + _CLOCKS, Family.LOGIN: _SECOND + _CLOCKS}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,7 +45,7 @@ def window(record: Record, now_unix_nano: int) -> tuple[int, int]:
     """From when to when (ns since the epoch) the process did what a record of a file or a log tells."""
     family, at = FAMILIES[record.event_name], record.time_unix_nano
     until = min(at + _AFTER.get(family, _CLOCKS), max(at, now_unix_nano))
-    return at - _BEFORE[family], until
+    return at - _BEFORE.get(family, _LONGEST), until
 
 
 class Lookup:
@@ -85,11 +86,12 @@ class Lookup:
         at = record.time_unix_nano
         if at <= 0 or family is Family.OTHER or _has_no_time(record):
             return None
-        if family is Family.ACTOR:
+        exited = record.attributes.get(names.OTEL_FIM_ACTOR_STATE) == EXITED
+        if family is Family.ACTOR and not exited:
             return self._table.find(pid, at_unix_nano=at)
         since, until = window(record, self._now)
         process = self._table.find(pid, at_unix_nano=until, within_nano=until - since)
-        if process is None or record.attributes.get(names.OTEL_FIM_ACTOR_STATE) != EXITED:
+        if process is None or not exited:
             return process
         # It was gone when the receiver looked: one that still ran then is another.
         seen = max(record.observed_time_unix_nano, at) + _CLOCKS

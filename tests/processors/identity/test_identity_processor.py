@@ -241,6 +241,15 @@ def test_a_closed_listener_is_not_found_by_time_and_an_opened_one_is(world: Any,
     assert opened[names.USER_ID] == "0"
 
 
+def test_a_listener_whose_owner_had_gone_is_not_the_one_that_has_its_pid_now(world: Any, pid: int) -> None:
+    first = world.put(pid, 50, 59.9, **SHELL)
+    before = {names.PROCESS_PID: pid, names.OTEL_FIM_ACTOR_STATE: "exited"}
+    attributes = world.complete(events.LISTENER_OPENED, 60, before).attributes
+    assert attributes[names.PROCESS_ENTITY_ID] == first.entity_id
+    world.put(pid, 59.95, **SHELL)
+    assert world.complete(events.LISTENER_OPENED, 60, before).attributes == before
+
+
 def test_sudo_is_found_by_a_log_with_whole_seconds_and_keeps_its_own_words(world: Any, pid: int) -> None:
     process = world.put(pid, 50.4, 50.8, **SHELL)
     world.table.sessions.learn(login())
