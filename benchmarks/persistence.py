@@ -106,7 +106,7 @@ def main() -> None:
         peer = _find(engine)
         shares = {}
         for name, kind in engine._kinds.items():
-            shares[name] = min(_timed(lambda kind=kind: engine._read(kind)) for _ in range(5))
+            shares[name] = min(_timed(lambda kind=kind: engine._comparer.read(kind)) for _ in range(5))
         engine.stop(1)
 
         root = directory / "root"

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,6 +78,13 @@ class Book:
         """The entry's records are on disk. Rows move in the order of the entries."""
         entry.durable = True
         self.settle()
+
+    def attempt(self, call: Callable[[], None]) -> None:
+        """Writes to the state what may fail (a full disk): then a restart tells more than it would have to."""
+        try:
+            call()
+        except sqlite3.Error as error:
+            self._fail(error)
 
     def drop(self, entry: Entry) -> None:
         """The entry's records were not taken: the next start finds the same steps."""

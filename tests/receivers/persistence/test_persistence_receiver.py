@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from pydantic import ValidationError
 
 from otel_fim import names
-from otel_fim.component import Health, StartError
+from otel_fim.component import Health, StartError, StoppingError
 from otel_fim.names import events, metrics
+from otel_fim.receivers.persistence import PersistenceReceiver
 from otel_fim.receivers.persistence.config import PersistenceConfig
 from otel_fim.receivers.persistence.kinds.cron import Cron
 from otel_fim.receivers.persistence.records import path_of
+from otel_fim.receivers.persistence.state import State
 from otel_fim.record import Record, Resource
 
 JOB = "17 * * * * root /usr/local/bin/backup --password=hunter2hunter2\n"
@@ -250,8 +253,6 @@ def test_a_damaged_state_is_put_aside_and_said(bench: Any, damage: bytes | None)
     bench.stop()
     database = bench.state / "persistence.db"
     if damage is None:
-        import sqlite3
-
         with sqlite3.connect(database) as connection:
             connection.execute("UPDATE item SET content = '[1, 2]'")
         connection.close()
@@ -400,10 +401,6 @@ def test_an_ordinary_user_sees_the_rest_and_says_what_not(bench: Any, open_direc
 
 
 def test_a_full_disk_costs_no_record_and_is_said(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sqlite3
-
-    from otel_fim.receivers.persistence.state import State
-
     bench.start(kinds=["cron"])
 
     def full(*_: object) -> int:
@@ -418,6 +415,46 @@ def test_a_full_disk_costs_no_record_and_is_said(bench: Any, monkeypatch: pytest
         assert bench.look() == []
     bench.engine.scan()
     assert bench.health[-1] == (Health.OK, "")
+    bench.stop()
+    bench.start(kinds=["cron"])
+    assert bench.pipeline.told() == []
+
+
+def test_an_agent_that_takes_no_more_records_gets_them_after_the_next_start(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = bench.receiver(kinds=["cron"])
+
+    def refuse(*_: object) -> None:
+        raise StoppingError
+
+    # The context is made once: the pipeline refuses from here on.
+    monkeypatch.setattr(receiver._engine._teller, "_context", replace(bench.context(), emit=refuse))
+    bench.write("/etc/cron.d/a", JOB)
+    bench.listeners[0]([bench.file_event("/etc/cron.d/a")])
+    receiver._engine._thread.join(30)
+    assert not receiver._engine._thread.is_alive()
+    started = time.monotonic()
+    receiver.stop(60)
+    bench.receivers.clear()
+    assert time.monotonic() - started < 30
+    assert bench.health[-1][0] is Health.STOPPED
+    bench.start(kinds=["cron"])
+    assert bench.pipeline.told() == [("added", "/etc/cron.d/a:1")]
+
+
+def test_a_baseline_that_cannot_be_noted_is_taken_again(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.write("/etc/cron.d/a", JOB)
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(State, "take", full)
+        bench.start(kinds=["cron"])
+        assert bench.health[-1][0] is Health.RECOVERABLE_ERROR
+        bench.write("/etc/cron.d/b", JOB)
+        assert len(bench.look()) == 1
     bench.stop()
     bench.start(kinds=["cron"])
     assert bench.pipeline.told() == []
@@ -439,8 +476,6 @@ def test_wrong_settings_are_named(settings: dict[str, Any], part: str) -> None:
 
 
 def test_it_does_not_start_without_a_root_or_a_kind(bench: Any) -> None:
-    from otel_fim.receivers.persistence import PersistenceReceiver
-
     for settings in ({"root": "/nowhere/at/all"}, {"kinds": ["cron"], "exclude_kinds": ["cron"]}):
         receiver = PersistenceReceiver(PersistenceConfig.model_validate(settings), bench.context())
         with pytest.raises(StartError, match="persistence"):
@@ -454,4 +489,3 @@ def test_the_own_host_is_read_whole(bench: Any) -> None:
     counted = sum(len(engine._book.known(name)) for name in engine._kinds)
     assert counted > 0
     assert not [h for h in bench.health if h[0] is not Health.OK]
-    subprocess.run(["true"], check=True)
