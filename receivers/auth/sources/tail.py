@@ -82,6 +82,9 @@ class Tail:
         self._missing = missing
         self._monotonic = monotonic
         self._queue: list[Tailed] = []
+        # The time of the newest rotated file that has been dealt with, for when there is no file to go on from.
+        self._newest = max((sibling.modified for sibling in siblings(path)), default=0)
+        self._done: dict[int, int] = {}
         self._moved = False
         self._missing_since: float | None = None
         self._seen = time.time_ns()
@@ -91,7 +94,7 @@ class Tail:
         return [file.descriptor for file in self._queue]
 
     def position(self) -> Position:
-        return encode([file.place() for file in self._queue], self._seen)
+        return encode([file.place() for file in self._queue], self._seen, self._newest)
 
     def close(self) -> None:
         for file in self._queue:
@@ -100,10 +103,10 @@ class Tail:
 
     def restore(self, position: Position) -> None:
         """Goes on where a former tail was. Raises `ValueError` for what is no position of a tail."""
-        places, self._seen = decode(position)
+        places, self._seen, self._newest = decode(position)
+        self._end = None
         if not places:
             return
-        self._end = None
         for place in places[:-1]:
             self._queue += self._earlier(place, self._siblings(), newer=False)
         descriptor = self._still_current(places[-1])
@@ -113,6 +116,8 @@ class Tail:
             place = places[-1]
             self._queue.append(self._open(descriptor, place.offset, place.skipping, place.modified))
         self._moved = True
+        if not self._queue:
+            self._newest = max((sibling.modified for sibling in siblings(self._path)), default=self._newest)
         # At once: what the name stands for now may be rotated before the first look.
         with contextlib.suppress(OSError):
             self._adopt()
@@ -163,7 +168,7 @@ class Tail:
             offset = 0
             if self._end is not None and self._end[0] == os.fstat(descriptor).st_ino:
                 offset = self._framing.end(descriptor, self._end[1])
-            self._queue.append(self._open(descriptor, offset))
+            self._queue += [*self._unknown(), self._open(descriptor, offset)]
         else:
             try:
                 self._settle(last)
@@ -183,28 +188,52 @@ class Tail:
         now = self._monotonic()
         if self._missing_since is None:
             self._missing_since = now
+        if self._queue:
+            self._follow(self._queue[-1])
+        elif unknown := self._unknown():
+            self._queue += unknown
+            self._moved = True
         if now - self._missing_since >= self._missing:
             self._open_gap(REASON_MISSING, f"{self._path} does not exist; it is read when it appears")
 
+    def _unknown(self) -> list[Tailed]:
+        """Without a file to go on from: what was begun and rotated since the last look."""
+        return self._open_all(sibling for sibling in self._siblings() if sibling.modified > self._newest)
+
+    def _follow(self, last: Tailed) -> None:
+        """While the name stands for nothing: files that had it after `last` and were rotated as well."""
+        self._settle(last)
+        newer, _ = self._after(last)
+        if not all(sibling.compressed for sibling in newer):
+            self._queue += self._since(last)
+            self._moved = True
+
     def _since(self, last: Tailed) -> list[Tailed]:
         """The files that had the name after `last`, which is held open, and before the present one."""
+        newer, certain = self._after(last)
+        if not certain:
+            self._destroyed(f"{self._path} was rotated more than once, and not all of it is left")
+            newer = [sibling for sibling in newer if not sibling.compressed]
+        return self._open_all(newer)
+
+    def _after(self, last: Tailed) -> tuple[list[Sibling], bool]:
+        """The rotated files newer than `last`, and whether these are certainly all."""
         found = self._siblings(last.inode)
         index = next((i for i, sibling in enumerate(found) if sibling.inode == last.inode), None)
         if index is not None:
-            return self._open_all(found[:index])
-        modified = os.fstat(last.descriptor).st_mtime_ns
-        newer = [sibling for sibling in found if sibling.modified >= modified and not sibling.compressed]
-        # The first of several compressed files may be `last` itself, which has been read through its descriptor.
-        squeezed = [sibling for sibling in found if sibling.compressed and sibling.modified > modified]
-        if newer or squeezed:
-            self._destroyed(f"{self._path} was rotated more than once, and not all of it is left")
-        return self._open_all(newer)
+            return found[:index], True
+        # Copies of a file that was never read count as well (see `_emptied_unseen`).
+        modified = os.fstat(last.descriptor).st_mtime_ns if last.offset else last.modified
+        # A compressed one of the same time is `last` itself, which has been read through its descriptor.
+        newer = [s for s in found if s.modified > modified or (s.modified == modified and not s.compressed)]
+        return newer, not newer
 
     def _settle(self, last: Tailed) -> None:
         """Finds out whether the file was emptied before it was rotated, while it still ends the queue."""
         known = len(last.before)
         if last.offset == 0:
-            self._emptied_unseen(last)
+            if any(sibling.inode == last.inode for sibling in self._siblings(last.inode)):
+                self._emptied_unseen(last)
         elif os.pread(last.descriptor, known, last.offset - known) != last.before:
             self._emptied(last)
 
@@ -269,9 +298,13 @@ class Tail:
         )
 
     def _siblings(self, also: int | None = None) -> list[Sibling]:
-        """The rotated files that are not in the queue, save the one with the inode `also`."""
+        """The rotated files that are neither in the queue nor done with, and the one with the inode `also`."""
         known = {file.inode for file in self._queue} - {also}
-        return [sibling for sibling in siblings(self._path) if sibling.inode not in known]
+        return [
+            sibling
+            for sibling in siblings(self._path)
+            if sibling.inode not in known and self._done.get(sibling.inode) != sibling.modified
+        ]
 
     def _open_all(self, newest_first: Iterable[Sibling]) -> list[Tailed]:
         """Files to be read from their beginning, oldest first."""
@@ -299,6 +332,9 @@ class Tail:
             if now - file.grown >= self._linger or len(self._queue) > _MOST_FILES:
                 if file.rest():
                     self._reader.rejected(REJECTED_UNTERMINATED)
+                while len(self._done) >= _MOST_FILES:
+                    del self._done[next(iter(self._done))]
+                self._done[file.inode] = os.fstat(file.descriptor).st_mtime_ns
                 file.close()
                 self._queue.remove(file)
                 self._moved = True

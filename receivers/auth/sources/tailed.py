@@ -65,11 +65,12 @@ class Tailed:
         os.close(self.descriptor)
 
 
-def encode(places: list[Place], seen: int) -> Position:
-    """`seen` is the wall clock in ns when the file was last looked at."""
+def encode(places: list[Place], seen: int, newest: int) -> Position:
+    """`seen` is the wall clock in ns when the file was last looked at, `newest` as in `Tail`."""
     return {
         "version": _VERSION,
         "seen": seen,
+        "newest": newest,
         "files": [
             {
                 "inode": place.inode,
@@ -83,14 +84,14 @@ def encode(places: list[Place], seen: int) -> Position:
     }
 
 
-def decode(position: Position) -> tuple[list[Place], int]:
+def decode(position: Position) -> tuple[list[Place], int, int]:
     """Raises `ValueError` for what `encode` has not written."""
     if not isinstance(position, dict) or position.get("version") != _VERSION:
         raise ValueError("not a position in a file")
-    files, seen = position.get("files"), position.get("seen")
-    if not isinstance(files, list) or not isinstance(seen, int):
+    files, seen, newest = position.get("files"), position.get("seen"), position.get("newest")
+    if not isinstance(files, list) or not isinstance(seen, int) or not isinstance(newest, int):
         raise ValueError("the position lacks its files")
-    return [_place(file) for file in files], seen
+    return [_place(file) for file in files], seen, newest
 
 
 def _place(file: Position) -> Place:

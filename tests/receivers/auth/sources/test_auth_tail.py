@@ -157,6 +157,23 @@ def test_what_is_written_to_a_rotated_file_is_read(tmp_path: Path, reader: Reade
     assert reader.told == []
 
 
+def test_two_rotations_with_nothing_written_since(tmp_path: Path, reader: Reader) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"1\n")
+    tail = Tail(str(path), LINES, reader, start_at="beginning")
+    tail.pump()
+    path.rename(tmp_path / "log.2")
+    (tmp_path / "log.1").write_bytes(b"2\n")
+    tail.pump()
+    tail.pump()
+    assert reader.lines() == [b"1", b"2"]
+    path.write_bytes(b"3\n")
+    tail.pump()
+    tail.close()
+    assert reader.lines() == [b"1", b"2", b"3"]
+    assert reader.told == []
+
+
 @pytest.mark.parametrize("kind", ["directory", "pipe"])
 def test_what_is_no_file_is_a_gap_until_it_is_one(tmp_path: Path, reader: Reader, kind: str) -> None:
     path = tmp_path / "log"

@@ -119,12 +119,14 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def agent_starts(self) -> None:
         self.start()
+        self.pump()
 
     # --- The writer -----------------------------------------------------------------------------------
 
     def reopen(self) -> None:
         if self.writer >= 0:
             os.close(self.writer)
+        self.to_be_opened = False
         self.writer = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self.stamp(self.writer)
 
@@ -139,6 +141,8 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(count=st.sampled_from((1, 2, 3, 60)))
     def write(self, count: int) -> None:
+        if self.to_be_opened:
+            self.reopen()
         text = self.begun + "\n" if self.begun else ""
         if self.begun:
             self.written.append(self.begun.encode())
@@ -150,10 +154,13 @@ class LogMachine(RuleBasedStateMachine):
         self.stamp(self.writer)
 
     half = ""
+    to_be_opened = False
 
     @precondition(lambda self: not self.begun)
     @rule()
     def write_half_a_line(self) -> None:
+        if self.to_be_opened:
+            self.reopen()
         self.begun = f"line in two parts {self.now}"
         self.half = self.begun[:9]
         os.write(self.writer, self.half.encode())
@@ -171,7 +178,8 @@ class LogMachine(RuleBasedStateMachine):
         with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
             lines = set(file.read().split(b"\n")) - {b""} - set(self.delivered[: self.durable[1]])
             self.may_be_lost |= lines
-            if any(position["files"][-1]["offset"] == 0 for position in (self.position, self.durable[0])):
+            files = [position["files"] for position in (self.position, self.durable[0])]
+            if any(not places or places[-1]["offset"] == 0 for places in files):
                 # Of an empty file, filled and copied and its copy removed between two looks, nothing is left to find.
                 self.untraced |= lines
 
@@ -187,14 +195,17 @@ class LogMachine(RuleBasedStateMachine):
                 else:
                     os.rename(name, f"{self.path}.{number + 1}{suffix}")
 
-    @rule(late=st.booleans())
-    def rotate_by_renaming(self, late: bool) -> None:
+    @rule(late=st.booleans(), lazy=st.booleans())
+    def rotate_by_renaming(self, late: bool, lazy: bool) -> None:
         self.complete()
         self.shift()
         os.rename(self.path, self.path + ".1")
         if late:
             self.write(1)
-        self.reopen()
+        # rsyslog makes the new file when it has something to write.
+        self.to_be_opened = lazy
+        if not lazy:
+            self.reopen()
 
     @rule()
     def rotate_by_copying(self) -> None:
