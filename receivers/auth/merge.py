@@ -369,10 +369,10 @@ def _is_btmp_of_su(row: AuthEvent, event: AuthEvent) -> bool:
 
 def _same_account(one: AuthEvent, other: AuthEvent, same_process: bool) -> bool:
     if OPERATION in (one.part, other.part):
-        # The audit tells of a step in general words; the step is one of this process.
-        return same_process and not (
-            _differ(one.target_user, other.target_user) or _differ(one.group, other.group)
-        )
+        # The audit tells of a step in general words, and of the account by a number that may have a new name by now.
+        by_number = one.target_user_id is not None or other.target_user_id is not None
+        other_one = not by_number and _differ(one.target_user, other.target_user)
+        return same_process and not other_one and not _differ(one.group, other.group)
     return (
         one.action == other.action
         and one.outcome == other.outcome
