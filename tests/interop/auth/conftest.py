@@ -8,14 +8,7 @@ from typing import Any
 import pytest
 
 from tests.interop.auth.agent_inside import Agent
-from tests.interop.auth.kernel_audit import audit_on
 from tests.interop.auth.login_host import KEEPERS, NEEDED, LoginHost, require
-
-
-@pytest.fixture
-def audit_enabled() -> Iterator[None]:
-    with audit_on():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 _AUDIT_GET, _AUDIT_SET, _STATUS_ENABLED = 1000, 1001, 1
 
 
-def _audit(kind: int, payload: bytes = b"") -> bytes:
+def _ask(kind: int, payload: bytes = b"") -> bytes:
     """One request to the kernel's audit (struct audit_status in linux/audit.h); its answer's payload."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9) as link:
         link.settimeout(10)
@@ -32,15 +32,15 @@ def _audit(kind: int, payload: bytes = b"") -> bytes:
 
 
 @contextlib.contextmanager
-def audit_on() -> Iterator[None]:
-    """The kernel's audit, switched on; one at a time on a machine, since all see everybody's messages."""
+def audit(on: bool) -> Iterator[None]:
+    """The kernel's audit, switched on or left as it is; one at a time on a machine: all hear everybody's messages."""
     with open("/tmp/otel-fim-tests-audit.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        before = struct.unpack_from("=II", _audit(_AUDIT_GET))[1]
-        if before == 0:
-            _audit(_AUDIT_SET, struct.pack("=10I", _STATUS_ENABLED, 1, *[0] * 8))
+        before = struct.unpack_from("=II", _ask(_AUDIT_GET))[1]
+        if on and before == 0:
+            _ask(_AUDIT_SET, struct.pack("=10I", _STATUS_ENABLED, 1, *[0] * 8))
         try:
             yield
         finally:
-            if before == 0:
-                _audit(_AUDIT_SET, struct.pack("=10I", _STATUS_ENABLED, 0, *[0] * 8))
+            if on and before == 0:
+                _ask(_AUDIT_SET, struct.pack("=10I", _STATUS_ENABLED, 0, *[0] * 8))

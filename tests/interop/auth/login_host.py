@@ -11,8 +11,8 @@ with PAM, su, sudo, passwd and its family, and what keeps the log, by flavour:
 - `both`: journald, and rsyslog reading what journald passes on, as on a Debian host with both.
 
 Each host has the users alice (in the group sudo, with a key) and bob (nothing but a password). Hosts are independent:
-any order, several at a time. The kernel's audit is the machine's one; `audit_on` switches it on for a test, one
-test at a time, and back.
+any order, several at a time. The kernel's audit is the machine's one; `kernel_audit.audit` switches it on for a test,
+one test at a time, and back.
 
 `Agent` runs `otel-fim run` inside a host with health check and otlp_file; `Agent.records()` reads what it exported.
 

@@ -4,7 +4,7 @@
 
 - auth.log.iso, auth.log.traditional: rsyslog on /dev/log; auth.log.verbose: with sshd's `LogLevel VERBOSE`
 - auth.log.journald: rsyslog behind journald
-- journal.json: `journalctl -o json`, an entry a line
+- journal.json: `journalctl -o json`, an entry a line; journal-audit.json: what journald heard of the kernel's audit
 - audit.json: the kernel's audit multicast, a message a line: type, text, and the whole datagram in hex
 - wtmp, btmp: the records that were added
 """
@@ -21,7 +21,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from tests.interop.auth.kernel_audit import audit_on
+from tests.interop.auth.kernel_audit import audit
 from tests.interop.auth.login_host import ROOT, LoginHost, wait_for
 from tests.interop.auth.scenarios import ALL, SLOW, SSH, Scenario
 
@@ -125,8 +125,12 @@ def with_journal(scenarios: dict[str, Scenario], host: LoginHost) -> None:
         host.run("journalctl", "--sync")
         save(name, "auth.log.journald", log.take())
         # Filtered here: with matches, journalctl goes one entry too far from a cursor that does not match.
-        lines = [line for line in host.run("journalctl", *cursor).splitlines() if '"marker"' not in line]
-        save(name, "journal.json", "".join(line + "\n" for line in lines).encode())
+        entries = [json.loads(line) for line in host.run("journalctl", *cursor).splitlines()]
+        told = [entry for entry in entries if entry.get("SYSLOG_IDENTIFIER") != "marker"]
+        by_audit = [entry for entry in told if entry["_TRANSPORT"] == "audit"]
+        rest = [entry for entry in told if entry["_TRANSPORT"] != "audit"]
+        for file, chosen in (("journal.json", rest), ("journal-audit.json", by_audit)):
+            save(name, file, b"".join(json.dumps(entry).encode() + b"\n" for entry in chosen))
 
 
 def cron_job(host: LoginHost, audit: AuditListener) -> None:
@@ -153,14 +157,14 @@ def main() -> None:
         hosts = {name: Path(scratch) / name for name in ("text", "verbose", "journal")}
         for directory in hosts.values():
             directory.mkdir()
-        with audit_on(), closing_host(LoginHost(hosts["text"])) as host:
-            audit = AuditListener()
-            with_text(scenarios, host, audit)
+        with audit(True), closing_host(LoginHost(hosts["text"])) as host:
+            listener = AuditListener()
+            with_text(scenarios, host, listener)
             if not sys.argv[1:]:
-                cron_job(host, audit)
+                cron_job(host, listener)
         with closing_host(LoginHost(hosts["verbose"], ssh_level="VERBOSE")) as host:
             with_verbose({name: what for name, what in scenarios.items() if name in SSH}, host)
-        with closing_host(LoginHost(hosts["journal"], "both")) as host:
+        with audit(True), closing_host(LoginHost(hosts["journal"], "both")) as host:
             with_journal(scenarios, host)
 
 

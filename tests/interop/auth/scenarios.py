@@ -65,7 +65,9 @@ SSH = {
     "ssh_keyboard_interactive": Scenario(
         lambda h: h.ssh("bob", "id", password=BOB, method="keyboard-interactive")
     ),
-    "ssh_terminal": Scenario(lambda h: h.ssh("alice", "tty; sleep 1", key=KEY, terminal=True)),
+    "ssh_terminal": Scenario(
+        lambda h: h.ssh("alice", "cat /proc/self/sessionid; sleep 1", key=KEY, terminal=True)
+    ),
     "ssh_wrong_then_right": Scenario(lambda h: h.ssh("bob", "id", password="wrong\n" + BOB, tries=3)),
 }
 PRIVILEGE = {
