@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from otel_fim.receivers.persistence.kind import Place, matches
+from otel_fim.receivers.persistence.kind import Place, is_swap_file, matches
 
 
 class Concern(NamedTuple):
@@ -61,6 +61,8 @@ class PlaceIndex:
         found = [Concern(e.kind, e.place.path, e.place) for e in self._files.get(path, ())]
         for entry in self._directories.get(directory, ()):
             if matches(name, entry.place.names or b""):
+                if is_swap_file(name) and not entry.place.recursive:
+                    continue
                 found.append(Concern(entry.kind, _join(entry.directory, name), entry.place))
             elif entry.place.recursive:
                 # It may be a directory that was moved here with files in it.

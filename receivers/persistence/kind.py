@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from otel_fim.receivers.persistence.item import Item
 from otel_fim.record import Record
@@ -68,6 +68,14 @@ def _compiled(pattern: bytes) -> re.Pattern[bytes]:
 def matches(name: bytes, pattern: bytes) -> bool:
     """Whether a name matches a shell pattern (`*`, `?`, `[…]`), case-sensitive."""
     return pattern == b"*" or _compiled(pattern).match(name) is not None
+
+
+_SWAP: Final = re.compile(rb"\..*\.sw[a-p]", re.DOTALL)
+
+
+def is_swap_file(name: bytes) -> bool:
+    """Whether vim keeps it beside a file as long as that one is open. No runner of scripts takes a hidden file."""
+    return name.startswith(b".") and _SWAP.fullmatch(name) is not None
 
 
 class Kind(ABC):

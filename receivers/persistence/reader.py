@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from otel_fim.receivers.persistence.item import Item
-from otel_fim.receivers.persistence.kind import Place, matches
+from otel_fim.receivers.persistence.kind import Place, is_swap_file, matches
 from otel_fim.receivers.persistence.rooted import RefusedError, Rooted
 from otel_fim.receivers.persistence.text import digest, text_of
 
@@ -184,7 +184,10 @@ class Reader:
             return
         entries = self.walk(place.path) if place.recursive else iter(self.entries(place.path))
         for entry in entries:
-            if (entry.is_file or entry.is_link) and matches(entry.name, place.names):
+            name = entry.name
+            if not (entry.is_file or entry.is_link) or not matches(name, place.names):
+                continue
+            if place.recursive or not is_swap_file(name):
                 yield entry.path
 
     def file(self, path: bytes, place: Place | None = None) -> File | None:

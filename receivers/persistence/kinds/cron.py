@@ -33,6 +33,10 @@ _SCRIPTS: Final = {
 }
 _DEBIAN_NAME: Final = re.compile(rb"[A-Za-z0-9_-]+")
 _CRONIE_IGNORES: Final = re.compile(rb"[.#].*|.*~|.*\.(rpmsave|rpmorig|rpmnew)|.*,v|.*\.cfsaved", re.DOTALL)
+# What editors leave beside a file while it is open; neither cron nor run-parts nor any other runner takes them.
+_LEFTOVER: Final = re.compile(rb"\..*|.*~|#.*#", re.DOTALL)
+# dpkg renames such a file when it has unpacked all of its package.
+_BEING_UNPACKED: Final = (b".dpkg-new", b".dpkg-tmp")
 # crontab(1) writes the new table under such a name before it renames it.
 _TEMPORARY: Final = re.compile(rb"\..*|tmp\..*|.*\.tmp", re.DOTALL)
 
@@ -61,12 +65,15 @@ class Cron(FileKind):
         name = path.rpartition(b"/")[2]
         if place.path in _SPOOLS:
             return self._of_user(path, name, place, reader)
+        if place.names is not None and _LEFTOVER.fullmatch(name):
+            return ()
         if place.path in _SCRIPTS:
-            # Neither run-parts nor any other runner takes hidden files.
-            items = () if name.startswith(b".") else reader.parsed(path, script, place) or ()
+            items = reader.parsed(path, script, place) or ()
         else:
             items = reader.parsed(path, _PARSERS.get(path, system_crontab), place) or ()
         if place.names is not None and items and not self._is_run(name, reader):
+            if name.endswith(_BEING_UNPACKED):
+                return ()
             return [replace(item, enabled=False) for item in items]
         return items
 

@@ -23,6 +23,16 @@ _PROGRAMS: Final = {
     b"system-shutdown": (HOOK, "root", "shutdown"),
     b"system-sleep": (HOOK, "root", "sleep, wake-up"),
 }
+_BACKUPS: Final = (
+    b"~",
+    *(b".rpm" + end for end in (b"new", b"save", b"orig")),
+    *(b".dpkg-" + end for end in (b"old", b"new", b"tmp", b"dist", b"bak", b"backup", b"remove")),
+    *(b".ucf-" + end for end in (b"new", b"old", b"dist")),
+    b".swp",
+    b".bak",
+    b".old",
+    b".new",
+)
 _ENVIRONMENTS: Final = (
     b"/etc/environment.d",
     b"/run/environment.d",
@@ -73,13 +83,18 @@ def _program(path: bytes, reader: Reader) -> Iterable[Item]:
             command=path.decode("utf-8", "backslashreplace"),
             user=user,
             trigger=trigger,
-            enabled=bool(found.st_mode & 0o111),
+            enabled=bool(found.st_mode & 0o111) and not _is_passed_over(path.rpartition(b"/")[2]),
             uid=found.st_uid,
             gid=found.st_gid,
             mode=found.st_mode & 0o7777,
             file_hash=hashed,
         ),
     )
+
+
+def _is_passed_over(name: bytes) -> bool:
+    """Whether systemd takes it for hidden or a backup (`hidden_or_backup_file` in its source, the usual ones)."""
+    return name.startswith(b".") or name.endswith(_BACKUPS)
 
 
 def environment(file: File) -> tuple[Item, ...]:

@@ -179,3 +179,52 @@ def test_what_crontab_writes_is_found_under_its_users_name(bench: Any, tmp_path:
     )
     crontab("-r")
     assert {r.event_name for r in bench.look()} == {"otel_fim.persistence.removed"}
+
+
+def test_what_editors_and_packages_leave_for_a_moment_is_no_item(bench: Any) -> None:
+    bench.start(kinds=["cron", "systemd_hooks"])
+    for name in (".backup.swp", "backup~", "#backup#", "backup.dpkg-new"):
+        bench.write(f"/etc/cron.d/{name}", SYSTEM)
+        bench.write(f"/etc/cron.daily/{name}", "#!/bin/sh\n", mode=0o755)
+    bench.write("/etc/systemd/system-generators/.x.swp", "b0VIM", mode=0o755)
+    assert bench.look() == []
+    bench.engine.heard([bench.file_event("/etc/systemd/system-generators/.x.swp")])
+    bench.engine.look_at_what_waits()
+    assert bench.pipeline.told() == []
+
+
+def test_names_that_are_not_run_are_not_enabled(bench: Any) -> None:
+    bench.start(kinds=["cron"])
+    bench.write("/etc/cron.d/backup.sh", SYSTEM)
+    bench.write("/etc/cron.d/backup", SYSTEM)
+    bench.write("/etc/cron.daily/script", "#!/bin/sh\n", mode=0o644)
+    bench.write("/etc/cron.daily/script.sh", "#!/bin/sh\n", mode=0o755)
+    bench.write("/var/spool/cron/crontabs/nobody-knows", "1 1 1 1 1 x\n")
+    bench.write("/etc/cron.d/theirs", SYSTEM, mode=0o666)
+    enabled = {
+        r.attributes["otel_fim.persistence.id"].partition(":")[0]: r.attributes[
+            "otel_fim.persistence.enabled"
+        ]
+        for r in bench.look()
+    }
+    assert enabled == {
+        "/etc/cron.d/backup": os.geteuid() == 0,
+        "/etc/cron.d/backup.sh": False,
+        "/etc/cron.d/theirs": False,
+        "/etc/cron.daily/script": False,
+        "/etc/cron.daily/script.sh": False,
+        "/var/spool/cron/crontabs/nobody-knows": False,
+    }
+    # cronie takes names with dots.
+    bench.stop()
+    (bench.state / "persistence.db").unlink()
+    bench.write("/usr/sbin/crond", "")
+    bench.start(kinds=["cron"], baseline_records=True)
+    enabled = {
+        r.attributes["otel_fim.persistence.id"].partition(":")[0]: r.attributes[
+            "otel_fim.persistence.enabled"
+        ]
+        for r in bench.pipeline.take()
+    }
+    assert enabled["/etc/cron.d/backup.sh"] is (os.geteuid() == 0)
+    assert enabled["/etc/cron.daily/script.sh"] is True

@@ -177,6 +177,7 @@ def test_the_index_knows_whom_a_path_concerns() -> None:
             ("systemd", Place(b"/lib/systemd/system", b"*", recursive=True)),
             ("home", Place(b"/home/a/.bashrc")),
             ("root", Place(b"/.profile")),
+            ("bits", Place(b"/home", b"*", recursive=True)),
         ],
         lambda path: b"/usr" + path if path.startswith(b"/lib") else path,
     )
@@ -194,6 +195,9 @@ def test_the_index_knows_whom_a_path_concerns() -> None:
     assert concerned(b"/etc/passwd") == set()
     link = b"/lib/systemd/system/a.wants/b.service"
     assert concerned(b"/usr" + link) == concerned(link) == {("systemd", link)}
-    assert concerned(b"/home/a/.bashrc") == {("home", b"/home/a/.bashrc")}
-    assert concerned(b"/home/a") == {("home", None)}
+    assert concerned(b"/home/a/.bashrc") == {("home", b"/home/a/.bashrc"), ("bits", b"/home/a/.bashrc")}
+    assert concerned(b"/home/a") == {("home", None), ("bits", b"/home/a")}
+    # Nobody runs it, but whoever hides a setuid file under such a name is seen.
+    assert concerned(b"/etc/cron.d/.x.swp") == set()
+    assert concerned(b"/home/.x.swp") == {("bits", b"/home/.x.swp")}
     assert concerned(b"/.profile") == {("root", b"/.profile")}
