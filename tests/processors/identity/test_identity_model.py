@@ -25,7 +25,7 @@ TICK = 10_000_000
 MILLISECOND = 1_000_000
 MOMENT = 1_000
 SECOND = 1_000_000_000
-REUSE = 25 * MILLISECOND
+REUSE = 40 * MILLISECOND
 """The least time before a pid comes round: far less than a kernel needs."""
 BEGIN = 2_000_000_000 * SECOND
 
@@ -49,7 +49,7 @@ class Life:
 
 
 class Histories(RuleBasedStateMachine):
-    @initialize(limit=st.sampled_from([2, 5, 100]))
+    @initialize(limit=st.sampled_from([2, 5, 100, 100]))
     def begin(self, limit: int) -> None:
         self.limit = limit
         self.table = ProcessTable(limit)
@@ -98,11 +98,24 @@ class Histories(RuleBasedStateMachine):
         )
         self.told.append((self.now, process))
 
+    @rule(number=st.integers(0, 1), milliseconds=st.sampled_from([1, 7, 30, 700]))
+    def run_and_end(self, number: int, milliseconds: int) -> None:
+        """A whole life, and time enough for the pid to come round."""
+        pid = FIRST_PID + number
+        if pid in self.running:
+            self.end(pid)
+            self.now += REUSE
+        self.fork(number)
+        if pid in self.running:
+            self.now += milliseconds * MILLISECOND
+            self.end(pid)
+        self.now += REUSE
+
     @rule(milliseconds=st.sampled_from([1, 7, 30, 100, 700, 2500, 5000]))
     def wait(self, milliseconds: int) -> None:
         self.now += milliseconds * MILLISECOND
 
-    @rule(number=st.integers(0, 2))
+    @rule(number=st.integers(0, 1))
     def fork(self, number: int) -> None:
         self.now += MOMENT
         pid = FIRST_PID + number
@@ -126,8 +139,10 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(data=st.data())
     def exit(self, data: st.DataObject) -> None:
+        self.end(data.draw(st.sampled_from(sorted(self.running))))
+
+    def end(self, pid: int) -> None:
         self.now += MOMENT
-        pid = data.draw(st.sampled_from(sorted(self.running)))
         life = self.running.pop(pid)
         life.ended = self.now
         self.free_since[pid] = self.now
@@ -173,9 +188,10 @@ class Histories(RuleBasedStateMachine):
         late=st.sampled_from([0, 1, 20, 200, 1000, 2900]),
         with_creation=st.booleans(),
         with_program=st.booleans(),
+        fed=st.sampled_from([True, True, True, False]),
     )
     def record(
-        self, data: st.DataObject, event: str, late: int, with_creation: bool, with_program: bool
+        self, data: st.DataObject, event: str, late: int, with_creation: bool, with_program: bool, fed: bool
     ) -> None:
         """A process does something, and a record tells of it `late` milliseconds after that."""
         self.now += MOMENT
@@ -184,18 +200,19 @@ class Histories(RuleBasedStateMachine):
         if event == events.AUTH_PRIVILEGE:
             late = min(late, 400)
         reach = [
-            life for life in self.lives[-12:] if life.ended is None or life.ended > self.now - 30 * SECOND
+            life for life in self.lives[-5:] if life.ended is None or life.ended > self.now - 30 * SECOND
         ]
         if not reach:
             return
         life = data.draw(st.sampled_from(reach))
         did = life.created + data.draw(st.integers(0, (life.ended or self.now) - life.created))
         when = did + late * MILLISECOND
-        if when > self.now:
-            return
+        self.now = max(self.now, when)
+        if fed:
+            self.feed(1.0)
         attributes: dict[str, Any] = {names.PROCESS_PID: life.pid}
         if life.ended is not None:
-            attributes[names.OTEL_FIM_ACTOR_STATE] = data.draw(st.sampled_from(["running", "exited"]))
+            attributes[names.OTEL_FIM_ACTOR_STATE] = data.draw(st.sampled_from(["exited", "running"]))
         if with_creation:
             attributes[names.PROCESS_CREATION_TIME] = timestamp(life.creation)
         program = life.program_at(did)
@@ -224,5 +241,5 @@ class Histories(RuleBasedStateMachine):
         assert len(self.table) <= self.limit
 
 
-Histories.TestCase.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+Histories.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestHistories = Histories.TestCase
