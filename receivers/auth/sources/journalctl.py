@@ -45,17 +45,32 @@ _IDENTIFIERS: Final = (
 its own lines tell nothing of logins."""
 
 
-def matches() -> list[str]:
-    """What of the journal is read: fields of one name are alternatives, `+` stands between alternative groups."""
+def matches(machine: str | None = None) -> list[str]:
+    """What of the journal is read: fields of one name are alternatives, `+` stands between alternative groups.
+
+    With `machine` (/etc/machine-id) only what this machine's journald wrote.
+    """
+    own = [] if machine is None else [f"_MACHINE_ID={machine}"]
     return [
+        *own,
         *(f"SYSLOG_FACILITY={number}" for number in _FACILITIES),
         *(f"_TRANSPORT={name}" for name in _TRANSPORTS),
         "+",
+        *own,
         *(f"SYSLOG_IDENTIFIER={name}" for name in _IDENTIFIERS),
         "+",
+        *own,
         "_TRANSPORT=audit",
         *(f"_AUDIT_TYPE={number}" for number in TYPES),
     ]
+
+
+def machine_id() -> str | None:
+    """This machine's id, None where there is none."""
+    with contextlib.suppress(OSError), open("/etc/machine-id", encoding="ascii", errors="replace") as file:
+        text = file.read().strip()
+        return text if len(text) == 32 and text.isalnum() else None
+    return None
 
 
 def unavailable(directory: str | None = None) -> str | None:
@@ -88,11 +103,22 @@ class Journalctl:
     """
 
     def __init__(self, seek: Sequence[str], *, directory: str | None = None) -> None:
-        command = ["journalctl", "--output=json", "--all", "--follow", "--no-tail", "--no-pager", "--quiet"]
+        # --follow alone leaves out what was logged before the last boot, also behind a cursor; --merge does not, but
+        # brings in journals that other machines have sent.
+        command = [
+            "journalctl",
+            "--output=json",
+            "--all",
+            "--follow",
+            "--no-tail",
+            "--merge",
+            "--no-pager",
+            "--quiet",
+        ]
         command.append("--output-fields=" + ",".join(OUTPUT_FIELDS))
         command += [f"--directory={directory}"] if directory is not None else []
         self._process = subprocess.Popen(
-            [*command, *seek, *matches()],
+            [*command, *seek, *matches(machine_id() if directory is None else None)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
