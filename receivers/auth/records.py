@@ -193,6 +193,10 @@ def _logout(event: AuthEvent, who: str) -> str:
 
 
 def _privilege(event: AuthEvent, who: str) -> str:
+    if event.action == "special_privileges":
+        return f"{who} logged in with an administrator's privileges"
+    if event.action == "authorization":
+        return f"{who} was refused a right"
     whom = _shown(event.effective_user) or "another user"
     if event.outcome == "success":
         return f"{who} became {whom} through {event.action}"

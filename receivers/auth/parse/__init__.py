@@ -53,6 +53,8 @@ _STRUCTURED: Final = {
 _MACOS: Final = {"login": macos.parse_login, "loginwindow": macos.parse_login, "authd": macos.parse_authd}
 _REPEATED: Final = re.compile(r"message repeated ([0-9]{1,6}) times: \[ ?(.*)\]", re.S)
 _LAST_REPEATED: Final = re.compile(r"(?:--- )?last message repeated ([0-9]{1,6}) times?(?: ---)?")
+_GDM: Final = re.compile(r"(gdm-[a-z]{1,20})\]\[([0-9]{1,9})\]: (.*)", re.S)
+"""GDM names itself `gdm-password]` to syslog, which no reader takes for a program's name."""
 _MAX_REPEATED: Final = 100_000
 
 
@@ -101,6 +103,9 @@ class Parser:
         return tuple(replace(event, count=count) for event in events) if count > 1 else events
 
     def _events(self, entry: Entry) -> tuple[AuthEvent, ...]:
+        gdm = None if entry.identifier else _GDM.fullmatch(entry.message)
+        if gdm is not None:
+            entry = replace(entry, identifier=gdm[1], pid=entry.pid or int(gdm[2]), message=gdm[3])
         found = pam.parse(entry)
         if found is not None:
             return found

@@ -146,7 +146,8 @@ def _auth(entry: Entry, module: str, service: str, text: str) -> tuple[AuthEvent
             user_known=None if name else False,
             reason=build.WRONG_CREDENTIALS if name else build.UNKNOWN_USER,
             source_address=values.host(match["rhost"]),
-            terminal=values.terminal(match["tty"]),
+            # Servers without a terminal give their own name.
+            terminal=None if match["tty"] in (service, "ftp") else values.terminal(match["tty"]),
         )
     locked = _LOCKED.fullmatch(text)
     if locked is not None:

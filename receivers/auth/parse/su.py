@@ -1,4 +1,4 @@
-"""su: util-linux' form `(to root) alice on pts/0` and shadow's `Successful su for root by alice`.
+"""su: util-linux' form `(to root) alice on pts/0`, shadow's `Successful su for root by alice`, and that of the BSDs.
 
 Formats: util-linux login-utils/su-common.c (log_syslog), shadow src/su.c. A name of the target is given by the caller,
 but su tells of a failure only for accounts that exist; terminal and caller stand last.
@@ -14,6 +14,7 @@ from otel_fim.receivers.auth.parse import build, values
 
 _UTIL_LINUX: Final = re.compile(r"(FAILED SU )?\(to (.{1,256})\) (.{1,256}) on (\S{1,64})", re.S)
 _SHADOW: Final = re.compile(r"(Successful|FAILED) su for (.{1,256}) by (.{1,256})", re.S)
+_BSD: Final = re.compile(r"(BAD SU )?(\S{1,256}) to (\S{1,256}) on (/dev/\S{1,64})")
 _SIGNED: Final = re.compile(r"([+-]) (\S{1,64}) ([^:]{1,256})[:-]([^:]{1,256})")
 
 
@@ -26,6 +27,9 @@ def parse(entry: Entry) -> tuple[AuthEvent, ...]:
     match = _SHADOW.fullmatch(message)
     if match is not None:
         return (_event(entry, match[1] == "Successful", match[3], match[2], None),)
+    match = _BSD.fullmatch(message)
+    if match is not None:
+        return (_event(entry, match[1] is None, match[2], match[3], match[4]),)
     match = _SIGNED.fullmatch(message)
     if match is not None:
         # Old shadow writes this line beside the other one.
