@@ -56,6 +56,11 @@ def test_kill_after_kill(tmp_path: Path) -> None:
         return subprocess.Popen([sys.executable, "-c", _AGENT, str(tmp_path)])
 
     running = agent()
+    # The first of all positions: without one nothing says which earlier files belong to the log's unread part.
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "position").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     killed = size = 0
     for number in range(_LINES):
         if number in _ROTATED_AT:
