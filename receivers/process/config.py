@@ -46,7 +46,7 @@ class ProcessConfig(ComponentConfig):
     existing: bool = False
     """Report the processes that run when the agent starts (`event.action` scan)."""
     include: ProcessFilter = ProcessFilter()
-    """When given, only processes that match are reported."""
+    """When given, only processes that match are reported, and those of which it cannot be told."""
     exclude: ProcessFilter = ProcessFilter()
     """Processes that match are not reported."""
     max_ancestors: int = Field(default=MAX_ANCESTORS, ge=0, le=MAX_ANCESTORS)

@@ -20,10 +20,10 @@ class Filters:
         self._exclude = None if exclude.is_empty() else _Filter(exclude, users)
 
     def wants(self, process: Process, executable: str | None) -> bool:
-        """Whether a process is to be reported. What is not known matches nothing."""
-        if self._include is not None and not self._include.matches(process, executable):
+        """Whether a process is to be reported. When in doubt, as its executable is not known, it is."""
+        if self._include is not None and not self._include.matches(process, executable, unknown=True):
             return False
-        return self._exclude is None or not self._exclude.matches(process, executable)
+        return self._exclude is None or not self._exclude.matches(process, executable, unknown=False)
 
 
 class _Filter:
@@ -33,15 +33,18 @@ class _Filter:
         self._users = frozenset(config.users)
         self._user_name = users
 
-    def matches(self, process: Process, executable: str | None) -> bool:
-        if self._executables and not _matches(self._executables, executable):
+    def matches(self, process: Process, executable: str | None, *, unknown: bool) -> bool:
+        """`unknown` is the answer for what is not known."""
+        if self._executables and not _matches(self._executables, executable, unknown):
             return False
         if self._parents:
             parent = process.ancestors[0].executable_path if process.ancestors else None
-            if not _matches(self._parents, parent):
+            if not _matches(self._parents, parent, unknown):
                 return False
         if self._users:
             number = process.effective_user_id
+            if number is None:
+                return unknown
             return str(number) in self._users or self._user_name(number) in self._users
         return True
 
@@ -50,8 +53,8 @@ def _patterns(texts: Sequence[str]) -> list[tuple[bool, re.Pattern[str]]]:
     return [("/" in text, re.compile(translate(text))) for text in texts]
 
 
-def _matches(patterns: list[tuple[bool, re.Pattern[str]]], path: str | None) -> bool:
+def _matches(patterns: list[tuple[bool, re.Pattern[str]]], path: str | None, unknown: bool) -> bool:
     if path is None:
-        return False
+        return unknown
     name = path.rpartition("/")[2]
     return any(pattern.match(path if full else name) is not None for full, pattern in patterns)

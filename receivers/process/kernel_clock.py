@@ -32,13 +32,8 @@ class KernelClock:
         return self._offset + self._asleep + monotonic_ns
 
     def ticks(self, monotonic_ns: int) -> int:
-        """The clock tick after boot in which that was: the start time of a process, but for the moment between its
-        start and the event that tells of it."""
+        """The clock tick after boot in which that was."""
         return (monotonic_ns + self._asleep) // TICK_NANOSECONDS
-
-    def is_early_in_tick(self, monotonic_ns: int) -> bool:
-        """Whether a process whose event this is may have started in the tick before."""
-        return (monotonic_ns + self._asleep) % TICK_NANOSECONDS < _JITTER_NANOSECONDS
 
     def created(self, ticks: int) -> int:
         """A start time as the process table has it."""

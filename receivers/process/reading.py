@@ -78,7 +78,7 @@ class Reader:
         """Of a parent whose child is gone: what the child had from it."""
         found = Reading()
         try:
-            if start_ticks is not None and abs(procfs.read_stat(pid).start_ticks - start_ticks) > 1:
+            if start_ticks is not None and procfs.read_stat(pid).start_ticks > start_ticks + 1:
                 return {}
         except (OSError, ValueError):
             return {}
@@ -104,7 +104,8 @@ class Reader:
         except (OSError, ValueError):
             found.gone = True
             return None
-        if start_ticks is not None and abs(stat.start_ticks - start_ticks) > 1:
+        if start_ticks is not None and stat.start_ticks > start_ticks + 1:
+            # Whoever has a pid next has started later.
             return False
         found.known["command"] = procfs.text(stat.command)
         if stat.session_leader_pid > 0:

@@ -100,14 +100,17 @@ class Tracker:
         ticks = self._clock.ticks(now)
         earlier = self._lives.get(pid)
         if earlier is not None:
-            if earlier.ticks is not None and abs(earlier.ticks - ticks) <= 1:
+            if (
+                earlier.ticks is not None
+                and earlier.started_ns is None
+                and _confirmed(pid, ticks) <= earlier.ticks + 1
+            ):
                 # It was found by a scan before its event was read.
                 earlier.started_ns = now
                 return
             self._finish(earlier, self._clock.epoch(now), None, now)
         parent = self._life_of(event.first, now)
-        if self._clock.is_early_in_tick(now):
-            ticks = _confirmed(pid, ticks)
+        ticks = _confirmed(pid, ticks)
         created = self._clock.created(ticks)
         entity = self._table.entity_id_of_ticks(pid, ticks)
         known = self._table.known(pid)
@@ -220,12 +223,14 @@ class Tracker:
 
     # --- Looking at all processes --------------------------------------------------------------------------
 
-    def compare(self, pids: Iterable[int], action: Action | None) -> None:
+    def compare(self, pids: Iterable[int], action: Action | None, since_unix_nano: int = 0) -> None:
         """Finds what started and ended without having been told: `action` is how starts are reported, None for not
-        at all. With `exec` it says fork of a process that runs its parent's program."""
+        at all. With `exec` it says fork of a process that runs its parent's program. What started before
+        `since_unix_nano` has been reported, and was only forgotten to make room."""
+        since = since_unix_nano - 2 * procfs.TICK_NANOSECONDS
         found: set[int] = set()
         for pid in pids:
-            if self._look_at(pid, action):
+            if self._look_at(pid, action, since):
                 found.add(pid)
         now, monotonic = time.time_ns(), time.monotonic_ns()
         for pid in [pid for pid in self._lives if pid not in found]:
@@ -235,7 +240,7 @@ class Tracker:
                 self._table.amend(process, ended_unix_nano=now)
         self._compared_ns = monotonic
 
-    def _look_at(self, pid: int, action: Action | None) -> bool:
+    def _look_at(self, pid: int, action: Action | None, since: int) -> bool:
         live = self._lives.get(pid)
         if live is not None and self._is_unchanged(live):
             return True
@@ -243,14 +248,16 @@ class Tracker:
         if taken is None or _has_ended(taken.stat):
             return False
         if taken.stat.kernel_thread:
-            return live is not None
-        if live is not None and live.ticks is not None and abs(live.ticks - taken.stat.start_ticks) > 1:
+            return True
+        if live is not None and live.ticks is not None and taken.stat.start_ticks > live.ticks + 1:
             self._finish(live, time.time_ns(), None, time.monotonic_ns())
             live = None
         if live is None:
             live = self._adopt(taken)
             started = action
-            if action == "exec" and self._runs_parents_program(live):
+            if live.process.created_unix_nano < since:
+                started = None
+            elif action == "exec" and self._runs_parents_program(live):
                 started = "fork"
             when = live.process.created_unix_nano
         else:
@@ -263,7 +270,7 @@ class Tracker:
     def _is_unchanged(self, live: Live) -> bool:
         try:
             stat = procfs.read_stat(live.process.pid)
-            if live.ticks is not None and abs(stat.start_ticks - live.ticks) > 1:
+            if live.ticks is not None and stat.start_ticks > live.ticks + 1:
                 return False
             if _has_ended(stat):
                 return False
@@ -391,12 +398,13 @@ class Tracker:
 
 
 def _confirmed(pid: int, ticks: int) -> int:
-    """The start time that /proc has for the process, when it is still there."""
+    """The start time that /proc has for the process, when it is still there. The kernel notes it some time before it
+    tells of the start, a long time when the machine is busy; whoever has the pid next starts later."""
     try:
         found = procfs.read_stat(pid).start_ticks
     except (OSError, ValueError):
         return ticks
-    return found if found in (ticks, ticks - 1) else ticks
+    return min(found, ticks)
 
 
 def _has_ended(stat: procfs.Stat) -> bool:

@@ -158,7 +158,7 @@ class Told:
         since, self._lost_since = self._lost_since, None
         # What happens from here on is told, unless the buffer overflows again.
         self._table.feed_with(self.poke)
-        self._tracker.compare(all_pids(), "scan")
+        self._tracker.compare(all_pids(), "scan", since or 0)
         drained = self._drain()
         self._resync_at = time.monotonic() + _RESYNC_SECONDS
         if self._lost_since is not None or not drained:
@@ -191,10 +191,12 @@ class Polled:
         self._existing = existing
         self._logger = logger
         self._pids = pids
+        self._looked = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="process-poll", daemon=True)
 
     def start(self) -> None:
+        self._looked = time.time_ns()
         self._tracker.compare(self._pids(), "scan" if self._existing else None)
         self._thread.start()
 
@@ -205,8 +207,10 @@ class Polled:
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval):
+            now = time.time_ns()
             try:
-                self._tracker.compare(self._pids(), "exec")
+                self._tracker.compare(self._pids(), "exec", self._looked)
+                self._looked = now
             except Exception:  # the thread must live on
                 self._logger.exception("the processes could not be listed")
                 self._stop.wait(_ERROR_SECONDS)

@@ -3,6 +3,8 @@ knows nothing of them: what is known comes from the events alone."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 
 from hypothesis import settings
@@ -192,3 +194,32 @@ def test_kernel_threads_are_not_told_until_they_start_a_program() -> None:
     tracker.handle(ProcEvent(cn_proc.EXEC, now + GAP, FAR + 1))
     tracker.handle(ProcEvent(cn_proc.EXIT, now + GAP, FAR + 1, 0))
     assert [each.action for each in told] == ["exec", "exit"]
+
+
+def test_what_was_forgotten_to_make_room_is_not_told_again() -> None:
+    """More processes than the table has room for: a later look tells only of what has started since."""
+    table, told = ProcessTable(256), list[Happening]()
+    tracker = Tracker(table, told.append, own_pid=-1)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        before = time.time_ns()
+        tracker.compare([process.pid], None)
+        for number in range(300):
+            tracker.handle(ProcEvent(cn_proc.FORK, time.monotonic_ns(), FAR + number, FAR - 1))
+        told.clear()
+        tracker.compare([process.pid], "exec", before + GAP)
+        assert "exec" not in {each.action for each in told}
+        tracker.compare([], None)
+        tracker.compare([process.pid], "exec", before - GAP)
+        assert told[-1].action == "exec"
+        process.kill()
+
+
+def test_kernel_threads_are_not_taken_for_ended() -> None:
+    table = ProcessTable()
+    kernel_thread = table.find(2)
+    if kernel_thread is None:
+        return
+    tracker = Tracker(table, list[Happening]().append, own_pid=1)
+    tracker.compare([2, os.getpid()], "scan")
+    assert table.known(2) == kernel_thread
+    assert len(tracker) == 1
