@@ -3,9 +3,11 @@
 The agent runs as people run it, with its state in a private directory; the clock starts when every receiver has
 said that it is well and its first look is over. CPU is utime and stime of the agent and its children, memory is
 what they have at the end (PSS counts shared pages once for all who share them). Threads are listed with the CPU time
-they took and how often they woke up (voluntary context switches). The host's own bustle in that time is told too: the
-process receiver has to look at every process that starts, so that the figure is one of a quiet host only if the host
-was quiet.
+they took and how often they woke up (voluntary context switches).
+
+The process receiver has to look at every process that starts, so that a figure is one of a quiet host only if the
+host was quiet: how many processes it started is told, and the figures of the fifth of the time in which it started
+the fewest.
 
 The peer in the same run is fail2ban, when it is installed: a Python daemon that follows one log file, which is a part
 of what one of the five receivers does.
@@ -34,6 +36,7 @@ from typing import Final
 _RECEIVERS: Final = ("file_integrity", "process", "auth", "listener", "persistence")
 _SECONDS: Final = 300.0
 _SETTLE: Final = 10.0
+_WINDOW: Final = 5.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 _CONFIG: Final = """
@@ -139,20 +142,62 @@ def _after_name(path: Path) -> list[str]:
     return path.read_text().rpartition(") ")[2].split()
 
 
-def measure(pid: int, seconds: float) -> Cost:
-    """Watches a process for that long."""
-    begin, before = time.monotonic(), sample(pid)
-    time.sleep(seconds)
-    after = sample(pid)
-    taken = time.monotonic() - begin
-    threads = []
-    for number, thread in after.threads.items():
-        earlier = before.threads.get(number, Thread("", 0.0, 0))
-        threads.append((thread.name, thread.cpu - earlier.cpu, (thread.wakes - earlier.wakes) / taken))
-    threads.sort(key=lambda each: -each[1])
-    # Where the kernel counts by ticks, a thread that runs for less than one is often not seen: schedstat is exact.
-    cpu = max(after.cpu - before.cpu, sum(each[1] for each in threads))
-    return Cost(taken, cpu / taken, after.rss, after.pss, sum(each[2] for each in threads), threads)
+@dataclass(slots=True, frozen=True)
+class Window:
+    """A short time: its length, the processes that the host started, and the samples at both ends."""
+
+    seconds: float
+    started: int
+    before: Sample
+    after: Sample
+
+
+def watch(pids: list[int], seconds: float) -> list[list[Window]]:
+    """Windows of five seconds, for each process."""
+    windows: list[list[Window]] = [[] for _ in pids]
+    end = time.monotonic() + seconds
+    before = [sample(pid) for pid in pids]
+    begin, started = time.monotonic(), _started_processes()
+    while time.monotonic() < end:
+        time.sleep(min(_WINDOW, max(0.1, end - time.monotonic())))
+        after = [sample(pid) for pid in pids]
+        now, count = time.monotonic(), _started_processes()
+        for number, each in enumerate(after):
+            windows[number].append(Window(now - begin, count - started, before[number], each))
+        before, begin, started = after, now, count
+    return windows
+
+
+def cost_of(windows: list[Window]) -> Cost:
+    """What was used in these windows together."""
+    seconds = sum(each.seconds for each in windows)
+    ticks = sum(each.after.cpu - each.before.cpu for each in windows)
+    threads: dict[int, tuple[str, float, float]] = {}
+    for window in windows:
+        for number, thread in window.after.threads.items():
+            earlier = window.before.threads.get(number, Thread("", 0.0, 0))
+            _, cpu, wakes = threads.get(number, ("", 0.0, 0.0))
+            threads[number] = (
+                thread.name,
+                cpu + thread.cpu - earlier.cpu,
+                wakes + (thread.wakes - earlier.wakes) / seconds,
+            )
+    # By the clock tick, who runs for less than one is often not seen: schedstat is exact, but has no ended threads.
+    exact = sum(cpu for _, cpu, _ in threads.values())
+    last = windows[-1].after
+    return Cost(
+        seconds,
+        max(exact, ticks if len(windows) * _WINDOW > 60 else 0.0) / seconds,
+        last.rss,
+        last.pss,
+        sum(wakes for _, _, wakes in threads.values()),
+        sorted(threads.values(), key=lambda each: -each[1]),
+    )
+
+
+def quietest(windows: list[Window]) -> list[Window]:
+    """The fifth of the windows in which the host started the fewest processes."""
+    return sorted(windows, key=lambda each: each.started / each.seconds)[: max(1, len(windows) // 5)]
 
 
 @contextlib.contextmanager
@@ -260,10 +305,14 @@ def _started_processes() -> int:
 def _show(name: str, cost: Cost, peer: Cost | None = None) -> None:
     against = ""
     if peer is not None:
-        against = f"   {cost.cpu / max(peer.cpu, 1e-9):.2f}× the CPU, {cost.pss / peer.pss:.2f}× the memory of the peer"
+        against = f"{cost.cpu / max(peer.cpu, 1e-9):>8.1f}×{cost.pss / peer.pss:>8.1f}×"
     print(
-        f"{name:<24}{cost.cpu:>9.3%}{cost.rss / 1e6:>9.1f}{cost.pss / 1e6:>9.1f}{cost.wakes:>10.1f}{against}"
+        f"{name:<44}{cost.cpu:>8.3%}{cost.rss / 1e6:>8.1f}{cost.pss / 1e6:>8.1f}{cost.wakes:>9.1f}{against}"
     )
+
+
+def _rate(windows: list[Window]) -> float:
+    return sum(each.started for each in windows) / sum(each.seconds for each in windows)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -274,46 +323,28 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--settle", type=float, default=_SETTLE, help="seconds after the first look")
     parser.add_argument("--no-peer", action="store_true", help="leave the peer out")
     options = parser.parse_args(arguments or [])
-    receivers = options.receivers.split(",")
-    peer: Cost | None = None
-    with tempfile.TemporaryDirectory(prefix="otel-fim-idle-") as place:
+    with tempfile.TemporaryDirectory(prefix="otel-fim-idle-") as place, contextlib.ExitStack() as stack:
         directory = Path(place)
-        started = _started_processes()
-        with contextlib.ExitStack() as stack:
-            running = stack.enter_context(agent(directory, receivers, options.settle))
-            other = None
-            if not options.no_peer and shutil.which("fail2ban-server"):
-                other = stack.enter_context(fail2ban(directory))
-            started = _started_processes()
-            before = sample(other) if other is not None else None
-            cost = measure(running.pid, options.seconds)
-            if other is not None and before is not None:
-                after = sample(other)
-                cpu = max(
-                    after.cpu - before.cpu,
-                    sum(
-                        each.cpu - before.threads[number].cpu
-                        for number, each in after.threads.items()
-                        if number in before.threads
-                    ),
-                )
-                wakes = sum(each.wakes for each in after.threads.values()) - sum(
-                    each.wakes for each in before.threads.values()
-                )
-                peer = Cost(cost.seconds, cpu / cost.seconds, after.rss, after.pss, wakes / cost.seconds, [])
-            started = _started_processes() - started
-    print(
-        f"{cost.seconds:.0f} s; the host started {started / cost.seconds:.1f} processes a second\n\n"
-        f"{'':<24}{'CPU':>9}{'RSS MB':>9}{'PSS MB':>9}{'wakes/s':>10}"
-    )
-    _show("otel-fim", cost, peer)
+        receivers = options.receivers.split(",")
+        pids = [stack.enter_context(agent(directory, receivers, options.settle)).pid]
+        if not options.no_peer and shutil.which("fail2ban-server"):
+            pids.append(stack.enter_context(fail2ban(directory)))
+        watched = watch(pids, options.seconds)
+    ours = watched[0]
+    peers = [cost_of(each) for each in watched[1:]]
+    peer = peers[0] if peers else None
+    quiet = quietest(ours)
+    print(f"{'':<44}{'CPU':>8}{'RSS MB':>8}{'PSS MB':>8}{'wakes/s':>9}{'CPU ÷ peer':>11}{'PSS':>5}")
+    _show(f"otel-fim, {options.seconds:.0f} s, {_rate(ours):.1f} processes/s", cost_of(ours), peer)
+    _show(f"otel-fim, quietest fifth, {_rate(quiet):.1f} processes/s", cost_of(quiet), peer)
     if peer is not None:
-        _show("fail2ban, one log file", peer)
+        _show("fail2ban, following one file", peer)
     elif not options.no_peer:
         print("fail2ban is not installed: no peer")
-    print(f"\n{'thread':<24}{'CPU':>9}{'wakes/s':>10}")
-    for name, used, wakes in cost.threads:
-        print(f"{name:<24}{used / cost.seconds:>9.3%}{wakes:>10.2f}")
+    print(f"\n{'thread, in the quietest fifth':<44}{'CPU':>8}{'wakes/s':>9}")
+    for name, used, wakes in cost_of(quiet).threads:
+        if used or wakes:
+            print(f"{name:<44}{used / sum(each.seconds for each in quiet):>8.3%}{wakes:>9.2f}")
 
 
 if __name__ == "__main__":
