@@ -30,7 +30,8 @@ class Process:
     `entity_id` is the same for the same process, whoever asks. `ancestors` has the parent first, at most
     `MAX_ANCESTORS`. Paths and names are text in which bytes that are not UTF-8 are `\\xNN`. Ids are the kernel's
     numbers; `login_user_id` and `session_id` are None when no login started the process.
-    `exit_status` is as from wait(2): exit code times 256, or the signal. `program_unix_nano` is when it began to run
+    `exit_status` is as from wait(2): exit code times 256, or the signal; without one nobody told of the end, and
+    `ended_unix_nano` is the latest time at which it can have been. `program_unix_nano` is when it began to run
     its program (the last execve).
     """
 

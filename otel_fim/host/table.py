@@ -313,7 +313,9 @@ def _lived(process: Process, since: int, until: int) -> bool:
 
 
 def _lived_through(process: Process, since: int, until: int) -> bool:
-    """Whether it was alive all of that time."""
+    """Whether it was alive all of that time: not known of one whose end nobody told."""
+    if process.ended_unix_nano is not None and process.exit_status is None:
+        return False
     return process.created_unix_nano <= since and _lived(process, until, until)
 
 

@@ -59,3 +59,20 @@ def test_a_feeder_has_told_from_its_last_beginning_to_what_it_said_last() -> Non
     assert table.is_told(BEGIN + SECOND)
     assert not table.is_told(BEGIN + SECOND + 1)
     assert not table.is_told(1)
+
+
+def test_an_end_that_nobody_told_proves_nothing_of_the_time_before_it() -> None:
+    """Between the last that was heard of it and the time at which it was missed, others can have had its pid."""
+    table = ProcessTable()
+    table.feed_with(lambda: None)
+    told = Process(4_200_000, BEGIN, "told", ended_unix_nano=BEGIN + 9 * SECOND, exit_status=0)
+    missed = Process(4_200_001, BEGIN, "missed", ended_unix_nano=BEGIN + 9 * SECOND)
+    for process in (told, missed):
+        table.put(process)
+    # Something was lost after that: what is complete begins anew.
+    table.feed_with(lambda: None)
+    table._fed_since = BEGIN + 9 * SECOND
+    table.fed(BEGIN + 10 * SECOND)
+    assert table.find(4_200_000, at_unix_nano=BEGIN + 5 * SECOND, within_nano=SECOND) == told
+    assert table.find(4_200_001, at_unix_nano=BEGIN + 5 * SECOND, within_nano=SECOND) is None
+    assert table.find(4_200_001, created_unix_nano=BEGIN) == missed

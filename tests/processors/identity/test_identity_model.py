@@ -94,6 +94,7 @@ class Histories(RuleBasedStateMachine):
             session_id=life.user,
             login_user_id=life.user,
             ended_unix_nano=life.ended,
+            exit_status=None if life.ended is None else 0,
             program_unix_nano=since,
         )
         self.told.append((self.now, process))
