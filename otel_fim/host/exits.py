@@ -110,6 +110,10 @@ class ExitAccounting:
         """A program that was seen running: its file is recognised in records from now on."""
         self._programs.learn(f"/proc/{pid}/exe", executable)
 
+    def learn_identity(self, device: int, inode: int, executable: bytes) -> None:
+        """The same with the file's device and inode, for a program that may be gone by now."""
+        self._programs.learn_identity(device, inode, executable)
+
     def find(self, pid: int, since: int) -> Exited | None:
         """The one process with this pid that ended after `since` (monotonic ns); None when there was none, or more."""
         self.drain()

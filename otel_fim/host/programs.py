@@ -37,6 +37,10 @@ class Programs:
             status = os.stat(link)
             self._known.put((status.st_dev, status.st_ino), path)
 
+    def learn_identity(self, device: int, inode: int, path: bytes) -> None:
+        """The same with what has been looked at already."""
+        self._known.put((device, inode), path)
+
     def path(self, device: int, inode: int) -> bytes | None:
         """The path of a program; None when it is not known or not there any more."""
         key = (device, inode)

@@ -148,6 +148,16 @@ class Reporter:
             self._evicted = evicted
 
     def _make(self, happening: Happening) -> Record | None:
+        try:
+            return self._make_wanted(happening)
+        except Exception:  # the others must not suffer from what one process is like
+            self._context.logger.exception("process %d could not be reported", happening.process.pid)
+            self._context.count(metrics.RECEIVER_FAILED, 1)
+            now = time.time_ns()
+            self.gap("io_error", f"process {happening.process.pid} could not be reported", now, now, lost=1)
+            return None
+
+    def _make_wanted(self, happening: Happening) -> Record | None:
         self._resolve(happening.image, happening)
         if happening.action == "fork" and not self._config.forks:
             return None
@@ -173,7 +183,8 @@ class Reporter:
                 # It may have been read when the next one was in its place already.
                 image.executable = image.identity = image.arguments = None
         elif image.executable is not None and image.identity is not None and self._accounting is not None:
-            self._accounting.learn(image.pid, image.executable.encode("utf-8", "surrogateescape"))
+            path = image.executable.encode("utf-8", "surrogateescape")
+            self._accounting.learn_identity(image.identity.device, image.identity.inode, path)
         if self._config.hash:
             image.sha256, image.not_hashed = self._hashes.of(image)
         if happening is not None and happening.process.entity_id:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,3 +197,57 @@ def test_malformed_messages_are_counted(host: Any, monkeypatch: pytest.MonkeyPat
     process.wait(20)
     assert host.exited(process.pid)
     assert host.counts[metrics.RECEIVER_REJECTED_INPUTS] == 3
+
+
+def test_a_process_that_cannot_be_reported_harms_no_other(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from otel_fim.names import metrics
+
+    receiver = host.start()
+    make, failed = receiver._reporter._records.make, []
+
+    def fail_once(happening: Any) -> Any:
+        if not failed:
+            failed.append(happening)
+            raise RuntimeError("made to fail")
+        return make(happening)
+
+    monkeypatch.setattr(receiver._reporter._records, "make", fail_once)
+    process = subprocess.Popen(["/bin/true"])
+    process.wait(20)
+    assert host.exited(process.pid)
+    host.wait(host.coverage)
+    assert host.coverage()[0].attributes[names.OTEL_FIM_COVERAGE_RECORDS_LOST] == 1
+    assert host.counts[metrics.RECEIVER_FAILED] == 1
+
+
+def test_a_program_outside_the_usual_places_is_known_again(host: Any, tmp_path: Path) -> None:
+    """From the kernel's accounting, when it is gone before it could be read."""
+    program = tmp_path / "own"
+    program.write_bytes(Path("/bin/true").read_bytes())
+    program.chmod(0o755)
+    receiver = host.start()
+    if receiver._accounting is None:
+        return
+    found = os.stat(program)
+    receiver._accounting.learn_identity(found.st_dev, found.st_ino, os.fsencode(program))
+    reader = receiver._watching._tracker._reader
+    program_read = reader.program
+
+    def too_late(image: Any, start_ticks: Any, event_ns: int) -> Any:
+        reading = program_read(image, start_ticks, event_ns)
+        image.executable = image.identity = image.command = None
+        reading.known = {"executable_path": None}
+        reading.gone = True
+        return reading
+
+    reader.program = too_late
+    process = subprocess.Popen([program])
+    process.wait(20)
+    attributes = host.exited(process.pid).attributes
+    assert attributes[names.PROCESS_EXECUTABLE_PATH] == str(program)
+    assert attributes[names.PROCESS_COMMAND] == "own"
+    assert names.PROCESS_HASH_SHA256 in attributes
+    known = host.table.find(
+        process.pid, created_unix_nano=host.table._shelf.of(process.pid)[-1].created_unix_nano
+    )
+    assert known.executable_path == str(program)
