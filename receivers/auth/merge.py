@@ -96,7 +96,7 @@ class Merger:
             if not kept:
                 self._forget(story)
             elif len(kept) < len(story.sightings):
-                story.sightings = kept
+                story.keep(kept)
         return taken
 
     def _is_poisoned(self, event: AuthEvent) -> bool:
@@ -145,9 +145,9 @@ class Merger:
 
     def _siblings(self, story: Story) -> Iterator[Story]:
         if story.family == "fail":
-            for pid in story.pids():
+            for pid in story.pids:
                 for other in self._index.get((story.family, "pid", pid), ()):
-                    if other is not story and other.pids() == {pid}:
+                    if other is not story and other.pids == {pid}:
                         yield other
 
     def _clean(self, now: float) -> None:
@@ -240,9 +240,8 @@ class Merger:
         return None
 
     def _fits(self, event: AuthEvent, story: Story, family: str) -> bool:
-        pids = story.pids()
-        same_process = event.pid is not None and any(each.pid == event.pid for each in story.sightings)
-        if event.pid is not None and event.exact_pid and pids and not same_process:
+        same_process = event.pid is not None and (event.pid in story.pids or event.pid in story.helpers)
+        if event.pid is not None and event.exact_pid and story.pids and not same_process:
             return False
         if event.login_key is not None:
             keys = {each.login_key for each in story.sightings}
@@ -276,7 +275,7 @@ class Merger:
         once = event.service == "sudo" or (event.service == "sshd" and event.part != "auth")
         if event.weight is Weight.HINT and once and _family(event) == "fail":
             # About the connection, or the process, as a whole, however many attempts it has.
-            return same_process or not event.exact_pid or event.pid is None or not story.pids()
+            return same_process or not event.exact_pid or event.pid is None or not story.pids
         return story.times_told(event.sources[0], event.part) + event.count <= max(
             story.capacity, event.count
         )

@@ -40,21 +40,31 @@ class Story:
     sightings: list[AuthEvent] = field(default_factory=list)
     told: bool = False
     told_at: float = 0.0
+    pids: set[int] = field(default_factory=set)
+    """The processes that decided."""
+    helpers: set[int] = field(default_factory=set)
+    """Other processes that spoke of it."""
+    weight: Weight = Weight.SUPPORT
+    earliest: int = 0
 
     def add(self, event: AuthEvent) -> bool:
         """Takes a sighting in; False when there are enough of them."""
         if len(self.sightings) >= _KEPT:
             return False
+        self.earliest = min(self.earliest, event.time_unix_nano) if self.sightings else event.time_unix_nano
         self.sightings.append(event)
+        self.weight = max(self.weight, event.weight)
+        if event.pid is not None:
+            (self.pids if event.exact_pid else self.helpers).add(event.pid)
         return True
 
-    @property
-    def weight(self) -> Weight:
-        return max((event.weight for event in self.sightings), default=Weight.SUPPORT)
-
-    @property
-    def earliest(self) -> int:
-        return min(event.time_unix_nano for event in self.sightings)
+    def keep(self, sightings: list[AuthEvent]) -> None:
+        """Takes the other sightings back."""
+        self.sightings, self.weight = [], Weight.SUPPORT
+        self.pids.clear()
+        self.helpers.clear()
+        for event in sightings:
+            self.add(event)
 
     @property
     def capacity(self) -> int:
@@ -66,9 +76,6 @@ class Story:
         return sum(
             event.count for event in self.sightings if event.sources[0] == source and event.part == part
         )
-
-    def pids(self) -> set[int]:
-        return {event.pid for event in self.sightings if event.pid is not None and event.exact_pid}
 
     def apart(self, event: AuthEvent) -> int:
         """Nanoseconds between an event and the nearest of the story's, as far as the logs' clocks can tell."""

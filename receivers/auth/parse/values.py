@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from typing import Final
@@ -18,6 +19,7 @@ class RejectedError(ValueError):
     """An entry of a known form that cannot be what it says; the message is the reason as one lower-case word."""
 
 
+@functools.lru_cache(maxsize=4096)
 def address(text: str | None) -> str | None:
     """An IP address in its canonical form, IPv4-mapped ones as IPv4, without a zone; None when it is none."""
     if not text or len(text) > 80:
