@@ -15,9 +15,10 @@ from otel_fim.names import metrics
 from otel_fim.receivers.process.config import ProcessConfig
 from otel_fim.receivers.process.connector import Connector, UnavailableError
 from otel_fim.receivers.process.happening import PSUTIL
+from otel_fim.receivers.process.polling import Polled
 from otel_fim.receivers.process.reporter import Reporter
 from otel_fim.receivers.process.tracker import Tracker
-from otel_fim.receivers.process.watching import Polled, Told, all_pids
+from otel_fim.receivers.process.watching import Told, all_pids
 
 _SWITCH_SECONDS: Final = 0.001
 _WATCH_STOP_SECONDS: Final = 2.0

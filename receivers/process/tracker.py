@@ -10,7 +10,6 @@ import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_fim.host import procfs
@@ -20,6 +19,7 @@ from otel_fim.host.table import ProcessTable
 from otel_fim.receivers.process import cn_proc
 from otel_fim.receivers.process.happening import PROC_CONNECTOR, SCAN, Action, Happening, Image
 from otel_fim.receivers.process.kernel_clock import KernelClock
+from otel_fim.receivers.process.life import Live, confirmed_start, has_ended, has_threads_left
 from otel_fim.receivers.process.reading import Reader, Reading
 
 FORK_PATIENCE_NANOSECONDS: Final = 1_000_000_000
@@ -27,21 +27,6 @@ _LEADERLESS_NANOSECONDS: Final = 1_000_000_000
 _AMBIGUOUS_NANOSECONDS: Final = 2_000_000
 """Before an exec is told, the new program has been in place for a moment."""
 _KTHREADD: Final = 2
-
-
-@dataclass(slots=True, eq=False)
-class Live:
-    """A running process. `started_ns` and `ticks` are None when its start was not seen; `told` is whether its start
-    has been reported, or need not be; `own` and `kernel` ones are never reported."""
-
-    process: Process
-    image: Image
-    started_ns: int | None = None
-    ticks: int | None = None
-    told: bool = False
-    own: bool = False
-    kernel: bool = False
-    missing: tuple[str, ...] = ()
 
 
 class Tracker:
@@ -103,14 +88,14 @@ class Tracker:
             if (
                 earlier.ticks is not None
                 and earlier.started_ns is None
-                and _confirmed(pid, ticks) <= earlier.ticks + 1
+                and confirmed_start(pid, ticks) <= earlier.ticks + 1
             ):
                 # It was found by a scan before its event was read.
                 earlier.started_ns = now
                 return
             self._finish(earlier, self._clock.epoch(now), None, now)
         parent = self._life_of(event.first, now)
-        ticks = _confirmed(pid, ticks)
+        ticks = confirmed_start(pid, ticks)
         created = self._clock.created(ticks)
         entity = self._table.entity_id_of_ticks(pid, ticks)
         known = self._table.known(pid)
@@ -166,7 +151,7 @@ class Tracker:
             live.told = True
         if live.kernel:
             self._forget(live)
-        elif _has_threads_left(event.pid):
+        elif has_threads_left(event.pid):
             # Only its first thread has ended.
             self._leaderless[event.pid] = (event.time_ns + _LEADERLESS_NANOSECONDS, live, event.first)
         else:
@@ -202,7 +187,7 @@ class Tracker:
                 self._tell_fork(live)
         for pid, (at, live, status) in list(self._leaderless.items()):
             if at <= now:
-                if _has_threads_left(pid):
+                if has_threads_left(pid):
                     self._leaderless[pid] = (now + _LEADERLESS_NANOSECONDS, live, status)
                 else:
                     self._finish(live, time.time_ns(), status, now)
@@ -245,7 +230,7 @@ class Tracker:
         if live is not None and self._is_unchanged(live):
             return True
         taken = self._read(pid)
-        if taken is None or _has_ended(taken.stat):
+        if taken is None or has_ended(taken.stat):
             return False
         if taken.stat.kernel_thread:
             return True
@@ -272,7 +257,7 @@ class Tracker:
             stat = procfs.read_stat(live.process.pid)
             if live.ticks is not None and stat.start_ticks > live.ticks + 1:
                 return False
-            if _has_ended(stat):
+            if has_ended(stat):
                 return False
             executable = procfs.read_executable(live.process.pid)
         except PermissionError:
@@ -395,25 +380,3 @@ class Tracker:
         if self._lives.get(pid) is live:
             del self._lives[pid]
         self._leaderless.pop(pid, None)
-
-
-def _confirmed(pid: int, ticks: int) -> int:
-    """The start time that /proc has for the process, when it is still there. The kernel notes it some time before it
-    tells of the start, a long time when the machine is busy; whoever has the pid next starts later."""
-    try:
-        found = procfs.read_stat(pid).start_ticks
-    except (OSError, ValueError):
-        return ticks
-    return min(found, ticks)
-
-
-def _has_ended(stat: procfs.Stat) -> bool:
-    return stat.state in (b"Z", b"X") and stat.threads <= 1
-
-
-def _has_threads_left(pid: int) -> bool:
-    try:
-        stat = procfs.read_stat(pid)
-    except (OSError, ValueError):
-        return False
-    return stat.state == b"Z" and stat.threads > 1

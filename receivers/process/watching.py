@@ -1,4 +1,4 @@
-"""The threads that watch: one that the kernel tells, one that looks every now and then."""
+"""The thread that the kernel tells of processes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,11 @@ class Told:
         poller.register(self._connector.fileno(), select.POLLIN)
         poller.register(self._poke, select.POLLIN)
         try:
-            self._tracker.compare(all_pids(), "scan" if self._existing else None)
+            try:
+                self._tracker.compare(all_pids(), "scan" if self._existing else None)
+            except Exception:  # told as a gap, and tried again
+                self._logger.exception("the processes could not be listed")
+                self._lost("io_error", "the processes could not be listed; the agent's log says why")
             self._table.feed_with(self.poke)
             self._ready.set()
             while not self._stop:
@@ -172,48 +176,6 @@ class Told:
             time.time_ns(),
             restored=True,
         )
-
-
-class Polled:
-    """Compares all processes every `interval` seconds."""
-
-    def __init__(
-        self,
-        tracker: Tracker,
-        interval: float,
-        *,
-        existing: bool,
-        logger: logging.Logger,
-        pids: Callable[[], list[int]],
-    ) -> None:
-        self._tracker = tracker
-        self._interval = interval
-        self._existing = existing
-        self._logger = logger
-        self._pids = pids
-        self._looked = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="process-poll", daemon=True)
-
-    def start(self) -> None:
-        self._looked = time.time_ns()
-        self._tracker.compare(self._pids(), "scan" if self._existing else None)
-        self._thread.start()
-
-    def stop(self, timeout: float) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._interval):
-            now = time.time_ns()
-            try:
-                self._tracker.compare(self._pids(), "exec", self._looked)
-                self._looked = now
-            except Exception:  # the thread must live on
-                self._logger.exception("the processes could not be listed")
-                self._stop.wait(_ERROR_SECONDS)
 
 
 def all_pids() -> list[int]:

@@ -1,0 +1,48 @@
+"""What is kept of a running process, and small questions about it to /proc."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from otel_fim.host import procfs
+from otel_fim.host.process import Process
+from otel_fim.receivers.process.happening import Image
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """A running process. `started_ns` and `ticks` are None when its start was not seen; `told` is whether its start
+    has been reported, or need not be; `own` and `kernel` ones are never reported."""
+
+    process: Process
+    image: Image
+    started_ns: int | None = None
+    ticks: int | None = None
+    told: bool = False
+    own: bool = False
+    kernel: bool = False
+    missing: tuple[str, ...] = ()
+
+
+def confirmed_start(pid: int, ticks: int) -> int:
+    """The start time that /proc has for the process, when it is still there. The kernel notes it some time before it
+    tells of the start, a long time when the machine is busy; whoever has the pid next starts later."""
+    try:
+        found = procfs.read_stat(pid).start_ticks
+    except (OSError, ValueError):
+        return ticks
+    return min(found, ticks)
+
+
+def has_ended(stat: procfs.Stat) -> bool:
+    """Whether a process has ended and waits to be waited for."""
+    return stat.state in (b"Z", b"X") and stat.threads <= 1
+
+
+def has_threads_left(pid: int) -> bool:
+    """Whether only the first thread of a process has ended."""
+    try:
+        stat = procfs.read_stat(pid)
+    except (OSError, ValueError):
+        return False
+    return stat.state == b"Z" and stat.threads > 1
