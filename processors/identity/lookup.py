@@ -22,6 +22,7 @@ _SECOND: Final = 1_000_000_000
 _CLOCKS: Final = 60_000_000
 """The start of a process is rounded down to a clock tick and follows a clock that is set in steps of 50 ms."""
 _LONGEST: Final = 3 * _SECOND
+_LATE: Final = 30 * _SECOND
 _BEFORE: Final = {Family.FILE: _LONGEST, Family.AUTH: _SECOND // 2, Family.LOGIN: _SECOND // 2}
 _AFTER: Final = {Family.AUTH: _SECOND + _CLOCKS, Family.LOGIN: _SECOND + _CLOCKS}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,6 +92,9 @@ class Lookup:
             return self._table.find(pid, at_unix_nano=at)
         since, until = window(record, self._now)
         process = self._table.find(pid, at_unix_nano=until, within_nano=until - since)
+        if process is None and family is not Family.AUTH and family is not Family.LOGIN:
+            # Late for a receiver that had too much to do: then nobody else may have had the pid for much longer.
+            process = self._table.find(pid, at_unix_nano=until, within_nano=until - at + _LATE)
         if process is None or not exited:
             return process
         # It was gone when the receiver looked: one that still ran then is another.

@@ -108,6 +108,18 @@ def test_one_that_was_gone_is_not_the_one_that_has_its_pid_now(world: Any, pid: 
     assert record.attributes == {names.PROCESS_PID: pid, names.OTEL_FIM_ACTOR_STATE: "exited"}
 
 
+def test_one_that_was_gone_long_before_its_record_is_found_when_there_was_no_other(
+    world: Any, pid: int
+) -> None:
+    first = world.put(pid, 50, 50.1, **SHELL)
+    before = {names.PROCESS_PID: pid, names.OTEL_FIM_ACTOR_STATE: "exited"}
+    assert (
+        world.complete(events.FILE_CREATED, 60, before).attributes[names.PROCESS_ENTITY_ID] == first.entity_id
+    )
+    world.put(pid, 51, 51.1, **SHELL)
+    assert world.complete(events.FILE_CREATED, 60, before).attributes == before
+
+
 def test_two_that_may_have_been_it_are_neither(world: Any, pid: int) -> None:
     world.put(pid, 50, 50.5, **SHELL)
     world.put(pid, 51, 51.5, **SHELL)
