@@ -37,6 +37,7 @@ _RECEIVERS: Final = ("file_integrity", "process", "auth", "listener", "persisten
 _SECONDS: Final = 300.0
 _SETTLE: Final = 10.0
 _WINDOW: Final = 5.0
+_LONGEST_SWEEP: Final = 900.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 _CONFIG: Final = """
@@ -222,6 +223,7 @@ def agent(directory: Path, receivers: list[str], settle: float) -> Iterator[subp
     try:
         _wait_until_well(process, log, receivers)
         time.sleep(settle)
+        _wait_for_the_sweep(process.pid)
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -253,6 +255,25 @@ def _wait_until_well(process: subprocess.Popen[bytes], log: Path, receivers: lis
                 return
         time.sleep(0.5)
     raise TimeoutError(f"the agent did not become ready:\n{log.read_text()}")
+
+
+def _wait_for_the_sweep(pid: int) -> None:
+    """Once a day the persistence receiver looks through all file systems, slowly: that is not rest."""
+    deadline = time.monotonic() + _LONGEST_SWEEP
+    begun = time.monotonic()
+    before = -1.0
+    while time.monotonic() < deadline:
+        used = sum(
+            each.cpu for each in sample(pid).threads.values() if each.name.startswith("persistence-swe")
+        )
+        if used == before:
+            break
+        before = used
+        time.sleep(2)
+    print(
+        f"the first sweep through the file systems was waited for: {time.monotonic() - begun:.0f} s",
+        flush=True,
+    )
 
 
 @contextlib.contextmanager
