@@ -29,7 +29,7 @@ class Place:
     """A file (`names` None), or the files in a directory whose names match the shell pattern `names`.
 
     `recursive` takes sub-directories in. `uid` and `user` say whose home directory it lies in, None and empty
-    elsewhere: symbolic links there are followed only to what that user may read.
+    elsewhere.
     """
 
     path: bytes

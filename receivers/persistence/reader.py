@@ -13,15 +13,16 @@ from typing import Any, Final, TypeVar
 
 from otel_fim.receivers.persistence.item import Item
 from otel_fim.receivers.persistence.kind import Place, is_swap_file, matches
-from otel_fim.receivers.persistence.rooted import RefusedError, Rooted
+from otel_fim.receivers.persistence.rooted import Rooted
 from otel_fim.receivers.persistence.text import digest, text_of
+from otel_fim.receivers.persistence.trusting import NotFollowedError, RefusedError
 
 T = TypeVar("T")
 
 MAX_FILE_BYTES: Final = 4 << 20
 MAX_HASHED_BYTES: Final = 256 << 20
 _MAX_DEPTH: Final = 12
-_MAX_ENTRIES: Final = 200_000
+_MAX_ENTRIES: Final = 100_000
 # A file may change again within the grain of its times: such a one is read again at the next look.
 _UNSURE_NANOSECONDS: Final = 2_000_000_000
 
@@ -152,7 +153,9 @@ class Reader:
 
     def entries(self, directory: bytes) -> list[Entry]:
         """What a directory holds, by name; links to directories are followed to get there."""
-        found = self._noting(directory, lambda: self._rooted.scan(directory))
+        found = self._noting(directory, lambda: self._rooted.scan(directory, _MAX_ENTRIES))
+        if found is not None and len(found) >= _MAX_ENTRIES:
+            self.problems[directory] = "too_many"
         prefix = directory.rstrip(b"/") + b"/"
         return [
             Entry(prefix + name, kind == stat.S_IFDIR, kind == stat.S_IFLNK, kind == stat.S_IFREG)
@@ -258,26 +261,13 @@ class Reader:
         if found.st_size > self._max_file_bytes:
             self.problems[path] = "too_large"
             return None
-        if place is not None and place.uid is not None and self._is_a_trick(path, place.uid, found):
-            self.problems[path] = "not_followed"
-            return None
-        return self._noting(path, lambda: self._read_now(path, place, found))
+        return self._noting(path, lambda: self._read_now(path, place))
 
-    def _read_now(self, path: bytes, place: Place | None, expected: os.stat_result) -> File | None:
+    def _read_now(self, path: bytes, place: Place | None) -> File | None:
         with open(self._rooted.open_file(path), "rb", buffering=0) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 return None
-            if (
-                place is not None
-                and place.uid is not None
-                and (found.st_dev, found.st_ino)
-                != (
-                    expected.st_dev,
-                    expected.st_ino,
-                )
-            ):
-                raise OSError("another file took its place while it was opened")
             content = bytearray()
             while chunk := file.read(self._max_file_bytes + 1 - len(content)):
                 content += chunk
@@ -286,12 +276,6 @@ class Reader:
                     return None
         self.files_read += 1
         return File(path, bytes(content), found, place)
-
-    def _is_a_trick(self, path: bytes, uid: int, found: os.stat_result) -> bool:
-        """Whether a user's own link leads to what the user could not read: the agent must not read it out."""
-        if uid == 0 or found.st_uid == uid or found.st_mode & stat.S_IROTH:
-            return False
-        return self._rooted.has_link_of_a_user(path)
 
     def _noting(self, path: bytes, call: Callable[[], T]) -> T | None:
         try:
@@ -302,6 +286,8 @@ class Reader:
             self.problems[self._rooted.closed_at(path)] = "permission_denied"
         except RefusedError:
             return None
+        except NotFollowedError:
+            self.problems[path] = "not_followed"
         except (OSError, ValueError):
             self.problems[path] = "io_error"
         return None

@@ -1,7 +1,7 @@
 """System calls on paths inside a root: a symbolic link in a container's tree means a path in that tree.
 
-With the root `/` the kernel does all of it. Otherwise links are followed here, and what has been opened is compared
-with where it should be, so that nobody who renames meanwhile leads the agent outside.
+With the root `/` the kernel does all of it. Otherwise links are followed here. Files and directories are opened by
+`trusting`, so that nobody who renames meanwhile leads the agent outside.
 """
 
 from __future__ import annotations
@@ -10,16 +10,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
+
+from otel_fim.receivers.persistence.trusting import MOST_LINKS, RefusedError, open_trusting
 
 T = TypeVar("T")
-
-_OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_MOST_LINKS: Final = 40
-
-
-class RefusedError(OSError):
-    """The path leads outside the root, or in circles."""
 
 
 class Rooted:
@@ -50,16 +45,11 @@ class Rooted:
 
     def open_file(self, path: bytes) -> int:
         """Opens a file without waiting for a FIFO's other end or taking a terminal. The caller checks what it is."""
-        if self._own:
-            return self._looped(lambda: os.open(path, _OPEN))
-        return self._checked(self._outside(path, follow=True), os.O_NOFOLLOW)
+        return open_trusting(self.root, path)
 
-    def scan(self, directory: bytes) -> list[tuple[bytes, int]]:
-        """Names and file types (`stat.S_IFMT`) of what a directory holds."""
-        if self._own:
-            descriptor = self._looped(lambda: os.open(directory, _OPEN | os.O_DIRECTORY))
-        else:
-            descriptor = self._checked(self._outside(directory, follow=True), os.O_DIRECTORY | os.O_NOFOLLOW)
+    def scan(self, directory: bytes, most: int) -> list[tuple[bytes, int]]:
+        """Names and file types (`stat.S_IFMT`) of what a directory holds, `most` of them."""
+        descriptor = open_trusting(self.root, directory, directory=True)
         found = []
         try:
             with os.scandir(descriptor) as entries:
@@ -74,6 +64,8 @@ class Rooted:
                         else 0
                     )
                     found.append((os.fsencode(entry.name), kind))
+                    if len(found) >= most:
+                        break
         finally:
             os.close(descriptor)
         return found
@@ -90,18 +82,6 @@ class Rooted:
                 return above
             cut = path.find(b"/", cut + 1)
         return path
-
-    def has_link_of_a_user(self, path: bytes) -> bool:
-        """Whether somebody other than root has put a symbolic link into the path."""
-        cut = path.find(b"/", 1)
-        while True:
-            part = path if cut < 0 else path[:cut]
-            found = self.stat(part, follow=False)
-            if stat.S_ISLNK(found.st_mode) and found.st_uid != 0:
-                return True
-            if cut < 0:
-                return False
-            cut = path.find(b"/", cut + 1)
 
     @staticmethod
     def _looped(call: Callable[[], T]) -> T:
@@ -141,20 +121,8 @@ class Rooted:
                     continue
                 raise
             links += 1
-            if links > _MOST_LINKS:
+            if links > MOST_LINKS:
                 raise RefusedError(errno.ELOOP, "too many symbolic links")
             done = [] if target.startswith(b"/") else done[:-1]
             parts += [part for part in reversed(target.split(b"/")) if part and part != b"."]
         return b"/" + b"/".join(done)
-
-    def _checked(self, outside: bytes, flags: int) -> int:
-        descriptor = os.open(outside, _OPEN | flags)
-        try:
-            where = os.readlink(b"/proc/self/fd/%d" % descriptor)
-        except OSError:
-            # No /proc, no comparison: other systems have no containers to be led out of.
-            return descriptor
-        if where != outside:
-            os.close(descriptor)
-            raise RefusedError(errno.ELOOP, "the path changed while it was opened")
-        return descriptor
