@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -15,11 +15,13 @@ from otel_fim.receivers.persistence.dirty import Task
 from otel_fim.receivers.persistence.hosts import Host
 from otel_fim.receivers.persistence.item import Item, differences
 from otel_fim.receivers.persistence.kind import FileKind, Kind
-from otel_fim.receivers.persistence.reader import Reader
+from otel_fim.receivers.persistence.reader import NOT_LOOKED_AT, Reader
 from otel_fim.receivers.persistence.state import State
 from otel_fim.receivers.persistence.text import text_of
 
 _ALL: Final = b"/"
+MOST_ITEMS: Final = 50_000
+"""Of one kind, on one host."""
 
 
 class Selection:
@@ -42,11 +44,20 @@ class Comparer:
     """Used by the receiver's own thread.
 
     `problems` has, by kind, what could not be read at the last look. What is hidden is not taken for removed; what was
-    hidden when the baseline was taken is not taken for new when it can be read.
+    hidden when the baseline was taken is not taken for new when it can be read: it is told as a part of the baseline
+    when `tells_given`, and not at all otherwise.
     """
 
     def __init__(
-        self, context: Context, host: Host, reader: Reader, book: Book, state: State, wanted: Selection
+        self,
+        context: Context,
+        host: Host,
+        reader: Reader,
+        book: Book,
+        state: State,
+        wanted: Selection,
+        *,
+        tells_given: bool = False,
     ) -> None:
         self._context = context
         self._host = host
@@ -54,13 +65,22 @@ class Comparer:
         self._book = book
         self._state = state
         self._wanted = wanted
+        self._tells_given = tells_given
         self._blind: dict[str, set[bytes]] = {}
         self._failing: set[str] = set()
         self.problems: dict[str, dict[bytes, str]] = {}
 
     def read(self, kind: Kind) -> dict[Key, Item] | None:
         """All items of a kind; None when it fails."""
-        return self._reading(kind, lambda: keyed(kind.read(self._host, self._reader)), {})
+        return self._reading(kind, lambda: keyed(self._some(kind.read(self._host, self._reader))), {})
+
+    def _some(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Not more than can be held: any user may lay out any number of files."""
+        for number, item in enumerate(items):
+            if number >= MOST_ITEMS:
+                self._reader.problems[_ALL] = "too_many"
+                return
+            yield item
 
     def read_files(self, kind: FileKind, task: Task) -> dict[Key, Item] | None:
         """The items of the task's files; None when the kind fails."""
@@ -102,14 +122,25 @@ class Comparer:
                 self._context.report(Health.OK, "")
         return found
 
-    def compare(self, name: str, known: Mapping[Key, Item], found: Mapping[Key, Item]) -> list[Delta]:
-        """The steps from what is known to what was found at the last look at the kind."""
+    def compare(
+        self,
+        name: str,
+        known: Mapping[Key, Item],
+        found: Mapping[Key, Item],
+        new: Collection[bytes] = (),
+    ) -> list[Delta]:
+        """The steps from what is known to what was found at the last look at the kind. `new`: paths that are told
+        also where it was not looked at before."""
         blind = self._blind.get(name)
-        deltas = compare(known, found, partial(_at_or_below, self.problems.get(name, {})))
+        # What is not looked through yet hides nothing that is known: that was looked at.
+        hidden = {path for path, why in self.problems.get(name, {}).items() if why != NOT_LOOKED_AT}
+        deltas = compare(known, found, partial(_at_or_below, hidden))
         for delta in deltas:
-            if not self._wanted(delta.item.path) or (
-                blind and delta.before is None and _at_or_below(blind, delta.item.path)
-            ):
+            path = delta.item.path
+            if blind and delta.before is None and path not in new and _at_or_below(blind, path):
+                delta.given = True
+                delta.quiet = not self._tells_given
+            if not self._wanted(path):
                 delta.quiet = True
         return deltas
 

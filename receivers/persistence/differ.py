@@ -26,7 +26,8 @@ class Delta:
     """One item's step. `before` None: added; `after` None: removed; else `fields` are those that differ.
 
     A step without any of this is not told: the item stands on another line, or something else in its file changed.
-    `quiet` keeps one from being told that would be; `may_repeat` marks one that may have been told before a crash.
+    `quiet` keeps one from being told that would be; `may_repeat` marks one that may have been told before a crash;
+    `given` one that was there before it was looked at for the first time.
     """
 
     before: Item | None
@@ -34,6 +35,7 @@ class Delta:
     fields: tuple[str, ...] = ()
     quiet: bool = False
     may_repeat: bool = False
+    given: bool = False
 
     @property
     def told(self) -> bool:

@@ -17,7 +17,8 @@ _MOST_FILES: Final = 20_000
 @dataclass(slots=True)
 class Task:
     """A kind to be read again: `files` alone (with their places), or all of it when `whole`. `causes` are the file
-    events by path; `due` is on the monotonic clock. `overflowed`: there were more files than are remembered."""
+    events by path, `new` the paths that are new by what their event says; `due` is on the monotonic clock.
+    `overflowed`: there were more files than are remembered."""
 
     kind: str
     first: float
@@ -26,6 +27,7 @@ class Task:
     overflowed: bool = False
     files: dict[bytes, Place] = field(default_factory=dict)
     causes: dict[bytes, Cause] = field(default_factory=dict)
+    new: set[bytes] = field(default_factory=set)
 
 
 class Dirty:
@@ -37,8 +39,18 @@ class Dirty:
         self._tasks: dict[str, Task] = {}
         self._hurried = False
 
-    def event(self, kind: str, path: bytes | None, place: Place | None, at: bytes, cause: Cause) -> None:
-        """A file event at `at`: `path` is to be read again, or the whole kind when it is None."""
+    def event(
+        self,
+        kind: str,
+        path: bytes | None,
+        place: Place | None,
+        at: bytes,
+        cause: Cause,
+        *,
+        new: bool = False,
+    ) -> None:
+        """A file event at `at`: `path` is to be read again, or the whole kind when it is None. `new`: what is there was
+        not there before."""
         now = time.monotonic()
         with self._changed:
             task = self._tasks.get(kind)
@@ -53,6 +65,8 @@ class Dirty:
                 task.files[path] = place
             else:
                 task.whole = task.overflowed = True
+            if new and len(task.new) < _MOST_FILES:
+                task.new.add(at)
             if len(task.causes) < _MOST_FILES or at in task.causes:
                 known = task.causes.get(at)
                 # The last one who is known: a change that nobody is known for takes nobody's name away.

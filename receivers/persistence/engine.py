@@ -50,6 +50,10 @@ class Engine:
         self._config = config
         self._context = context
         self._kinds = {kind.name: kind for kind in kinds}
+        self._dirty = Dirty(config.debounce)
+        for kind in kinds:
+            # A file event of the same may still be on its way.
+            kind.on_news(partial(self._dirty.later, kind.name, _PATIENCE))
         self._state = state
         self._host = Host(config.root.encode())
         self._reader = Reader(self._host.root, config.max_file_size)
@@ -58,9 +62,16 @@ class Engine:
         builder = RecordBuilder(context, self._host, self._identities, config.command_line)
         self._teller = Teller(context, self._book, builder, config.batch_size)
         self._wanted = Selection(config.include, config.exclude)
-        self._comparer = Comparer(context, self._host, self._reader, self._book, state, self._wanted)
+        self._comparer = Comparer(
+            context,
+            self._host,
+            self._reader,
+            self._book,
+            state,
+            self._wanted,
+            tells_given=config.baseline_records,
+        )
         self._gaps = Gaps(context, self._host)
-        self._dirty = Dirty(config.debounce)
         self._places: dict[str, object] = {}
         self._index = PlaceIndex(())
         self._ready: set[str] = set()
@@ -101,13 +112,14 @@ class Engine:
             for outside in {path_of(record.attributes), path_of(record.attributes, before=True)}:
                 path = None if outside is None else self._host.inside(outside)
                 for concern in () if path is None else index.concerns(path):
-                    if not self._kinds[concern.kind].concerned(record):
+                    kind = self._kinds[concern.kind]
+                    if not kind.concerned(record):
                         continue
                     if cause is None:
                         cause = self._cause_of(record)
-                    self._dirty.event(
-                        concern.kind, concern.path, concern.place, concern.path or path or b"", cause
-                    )
+                    at = concern.path or path or b""
+                    new = kind.brings(record)
+                    self._dirty.event(concern.kind, concern.path, concern.place, at, cause, new=new)
 
     def _cause_of(self, record: Record) -> Cause:
         actor = actor_of(record)
@@ -182,6 +194,8 @@ class Engine:
 
     def _first_look(self, kind: Kind) -> None:
         """Takes the kind as it is, or tells what has changed since the last run."""
+        if kind.name in self._state.sources():
+            kind.recall({item.path for item in self._book.known(kind.name).values()})
         found = self._comparer.read(kind)
         if found is None:
             return
@@ -232,8 +246,10 @@ class Engine:
         else:
             found = self._comparer.read(kind)
         if found is not None:
-            self._teller.tell(kind, self._comparer.compare(task.kind, known, found), task.causes)
+            self._teller.tell(kind, self._comparer.compare(task.kind, known, found, task.new), task.causes)
             self._comparer.sees(task.kind)
+        if task.whole:
+            self._tell_problems()
 
     def _take(self, kind: Kind, found: Mapping[Key, Item], version: int | None) -> None:
         """Takes what is there as given: the first time that a kind is looked at."""

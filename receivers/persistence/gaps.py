@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -10,18 +11,27 @@ from otel_fim.component import Context
 from otel_fim.names import metrics
 from otel_fim.pipeline.coverage import coverage_record
 from otel_fim.receivers.persistence.hosts import Host
+from otel_fim.receivers.persistence.reader import NOT_LOOKED_AT
 from otel_fim.receivers.persistence.text import display, text_of
 from otel_fim.record import Record
 
 _SHOWN: Final = 40
 _REASONS: Final = {"permission_denied": "permission_denied", "io_error": "io_error"}
 _SENTENCES: Final = {
-    "permission_denied": "may not be read",
-    "io_error": "cannot be read",
-    "too_large": "are too large to be read",
-    "too_many": "hold too much to be looked at whole",
-    "not_looked_at": "are yet to be looked through for setuid files and file capabilities",
-    "not_followed": "are links of a user to what that user may not read",
+    "permission_denied": "places of persistence that may not be read",
+    "io_error": "places of persistence that cannot be read",
+    "too_large": "places of persistence that are too large to be read",
+    "too_many": "places of persistence that hold too much to be looked at whole",
+    NOT_LOOKED_AT: "still being looked through for setuid files and file capabilities, which are known when it is over",
+    "not_followed": "links of a user to what that user may not read, which are not followed",
+}
+_ENDS: Final = {
+    "permission_denied": "all places of persistence may be read again",
+    "io_error": "all places of persistence can be read again",
+    "too_large": "no place of persistence is too large to be read any more",
+    "too_many": "no place of persistence holds too much to be looked at whole any more",
+    NOT_LOOKED_AT: "everything has been looked through for setuid files and file capabilities",
+    "not_followed": "no link of a user leads to what that user may not read any more",
 }
 
 
@@ -44,16 +54,17 @@ class Gaps:
             known = self._open.get(reason)
             if known is None or paths - known[1]:
                 self._open[reason] = (now if known is None else known[0], paths)
-                self._context.logger.warning("%s", self._detail(reason, paths))
+                # That a walk takes its time is how it is, and nothing to be done about.
+                level = logging.INFO if reason == NOT_LOOKED_AT else logging.WARNING
+                self._context.logger.log(level, "%s", self._detail(reason, paths))
                 self._context.count(metrics.COVERAGE_GAPS, 1, reason=_REASONS.get(reason, "backend_limited"))
                 found.append(self._record(reason, self._open[reason][0], self._detail(reason, paths), None))
             else:
                 self._open[reason] = (known[0], paths)
         for reason in self._open.keys() - by_reason.keys():
             start, _ = self._open.pop(reason)
-            found.append(
-                self._record(reason, start, f"no place is left of those that {_SENTENCES[reason]}", now)
-            )
+            self._context.logger.info("%s", _ENDS[reason])
+            found.append(self._record(reason, start, _ENDS[reason], now))
         return found
 
     def once(self, reason: str, detail: str, start: int) -> Record:
@@ -64,7 +75,7 @@ class Gaps:
     def _detail(self, reason: str, paths: set[bytes]) -> str:
         shown = ", ".join(display(text_of(self._host.real(path))) for path in sorted(paths)[:_SHOWN])
         more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-        return f"places of persistence that {_SENTENCES[reason]}: {shown}{more}"
+        return f"{_SENTENCES[reason]}: {shown}{more}"
 
     def _record(self, reason: str, start: int, detail: str, end: int | None) -> Record:
         return self._coverage(

@@ -11,7 +11,7 @@ import fnmatch
 import functools
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -105,6 +105,18 @@ class Kind(ABC):
         tells of it: it must answer at once."""
         del record
         return True
+
+    def brings(self, record: Record) -> bool:
+        """Whether a file event says by itself that an item that is there now was not there before: such a one is told
+        also where the kind has not looked yet."""
+        del record
+        return False
+
+    def recall(self, paths: Iterable[bytes]) -> None:  # noqa: B027 - most kinds know where to look
+        """Takes the paths of the items that the run before knew, before the first `read`."""
+
+    def on_news(self, tell: Callable[[], None]) -> None:  # noqa: B027 - most kinds find all of it in `read`
+        """Takes what is to be called when `read` would find more than it did. From any thread."""
 
     def related(self, path: bytes, item: Item) -> bool:
         """Whether a change of the file `path` may be what changed the item, so that whoever made the one made the

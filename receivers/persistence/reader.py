@@ -19,6 +19,8 @@ from otel_fim.receivers.persistence.trusting import NotFollowedError, RefusedErr
 
 T = TypeVar("T")
 
+NOT_LOOKED_AT: Final = "not_looked_at"
+"""The problem of a place in which there may be more than is known yet."""
 MAX_FILE_BYTES: Final = 4 << 20
 MAX_HASHED_BYTES: Final = 256 << 20
 _MAX_DEPTH: Final = 12

@@ -90,6 +90,7 @@ class RecordBuilder:
     ) -> Record:
         """One record. `before` is told in full for what is gone, and as far as it differs otherwise."""
         now = time.time_ns()
+        baseline = baseline or delta.given
         action = _action(delta)
         item = delta.item
         current = self.describe(item)

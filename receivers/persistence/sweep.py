@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _MOST_WAITING: Final = 500_000
+_MOST_FOUND: Final = 50_000
 _MOST_PROBLEMS: Final = 100
-_BREATH: Final = 200
+_FEWEST_AT_ONCE: Final = 200
 _HEAD_START: Final = 2_000
 # ioprio_set(2): the call's number, IOPRIO_WHO_PROCESS, and the idle class.
 _IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
@@ -42,7 +43,8 @@ def walk(
     and what is left out); None when it was stopped. At most `per_second` entries are looked at in a second, but for
     the first 2,000: a small tree is done at once."""
     sweep = Sweep()
-    pause = _BREATH / per_second
+    at_once = max(_FEWEST_AT_ONCE, int(min(per_second, 10_000) / 10))
+    pause = at_once / per_second
     waiting = list(roots)
     since_pause = 0
     while waiting:
@@ -52,7 +54,7 @@ def walk(
                 for entry in entries:
                     since_pause += 1
                     sweep.looked_at += 1
-                    if since_pause >= _BREATH:
+                    if since_pause >= at_once:
                         since_pause = 0
                         if stopped():
                             return None
@@ -63,7 +65,10 @@ def walk(
                             if entry.path not in barriers:
                                 waiting.append(entry.path)
                         elif entry.is_file(follow_symlinks=False) and wanted(entry):
-                            sweep.found.add(entry.path)
+                            if len(sweep.found) < _MOST_FOUND:
+                                sweep.found.add(entry.path)
+                            else:
+                                _note(sweep, directory, "too_many")
                     except FileNotFoundError:
                         continue
         except FileNotFoundError:

@@ -1,7 +1,7 @@
 """Files that lend their owner's rights to whoever starts them: setuid, setgid and file capabilities.
 
-They may be anywhere, so all local file systems are walked: slowly, on a thread of its own, at the start and once a day.
-Between the walks every file event is looked at, and every scan looks again at the files that are known.
+They may be anywhere, so all local file systems are walked on a thread of its own that yields to everybody: at the
+start, and slowly once a day. Meanwhile every file event is looked at, and every scan looks again at the known files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import stat
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from otel_fim import names
@@ -21,7 +21,7 @@ from otel_fim.receivers.persistence.hosts import Host
 from otel_fim.receivers.persistence.item import Item
 from otel_fim.receivers.persistence.kind import FileKind, Kind, Place
 from otel_fim.receivers.persistence.mounts import Mount, local, mount_of, parse_mounts
-from otel_fim.receivers.persistence.reader import Reader
+from otel_fim.receivers.persistence.reader import NOT_LOOKED_AT, Reader
 from otel_fim.receivers.persistence.sweep import Sweep, in_background, walk
 from otel_fim.receivers.persistence.text import digest, text_of
 from otel_fim.record import Record
@@ -31,13 +31,17 @@ if TYPE_CHECKING:
 
 _BITS: Final = stat.S_ISUID | stat.S_ISGID
 _ATTRIBUTE: Final = "security.capability"
+MOST_KNOWN: Final = 20_000
+# A user's own files lend no other rights than the user's, and a user could keep the agent hashing them.
+_HASHED_OF_ROOT: Final = 64 << 20
+_HASHED_OF_USERS: Final = 8 << 20
 _EVERYWHERE: Final = Place(b"/", b"*", recursive=True)
 
 
 class SpecialBits(FileKind):
-    """`scan_interval` is the time between two walks in seconds, `entries_per_second` their pace (1,000 take about half
-    a percent of a core), `left_out` the directories that are not entered, `patience` how long in seconds the first
-    `read` waits for the walk."""
+    """`scan_interval` is the time between two walks in seconds, `first_pace` and `pace` how many entries the first
+    one and the later ones look at in a second (1,000 take half a percent of a core), `left_out` the directories that
+    are not entered, `patience` how long in seconds the first `read` waits for the walk."""
 
     name = "special_bits"
 
@@ -45,12 +49,14 @@ class SpecialBits(FileKind):
         self,
         *,
         scan_interval: float = 86_400.0,
-        entries_per_second: float = 1_000.0,
+        first_pace: float = 10_000.0,
+        pace: float = 1_000.0,
         left_out: Sequence[bytes] = (),
         patience: float = 0.3,
     ) -> None:
         self.scan_interval = scan_interval
-        self._pace = entries_per_second
+        self._pace = first_pace
+        self._later_pace = pace
         self._left_out = tuple(left_out)
         self._patience = patience
         self._known: set[bytes] = set()
@@ -59,19 +65,26 @@ class SpecialBits(FileKind):
         self._waited = False
         self._thread: threading.Thread | None = None
         self._next = 0.0
+        self._tell: Callable[[], None] = _nothing
         self._mounts: dict[bytes, Mount] = {}
 
     def configure(self, config: PersistenceConfig) -> None:
         self.scan_interval = config.setuid_scan_interval
         self._left_out = tuple(os.fsencode(path.rstrip("/")) for path in config.setuid_scan_skip)
 
+    def on_news(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+
+    def recall(self, paths: Iterable[bytes]) -> None:
+        self._known.update(paths)
+
     def places(self, host: Host) -> Sequence[Place]:
         del host
         return (_EVERYWHERE,)
 
     def read(self, host: Host, reader: Reader) -> Iterator[Item]:
-        """The files that are known to have such bits. Until the first walk is over, all that it has not seen is a
-        problem of the whole root: what it finds then is taken as it is, and nothing is taken for removed."""
+        """The files that are known to have such bits. Until the first walk is over, there may be others: that is a
+        problem of the whole root, and what the walk finds then is taken as it is."""
         self._mounts = self._read_mounts(host)
         self._begin(host)
         if self._sweep is None and not self._waited:
@@ -80,13 +93,17 @@ class SpecialBits(FileKind):
             self._finished.wait(self._patience)
         sweep = self._sweep
         if sweep is None:
-            reader.problems[b"/"] = "not_looked_at"
+            reader.problems[b"/"] = NOT_LOOKED_AT
         else:
             for path, reason in sweep.problems.items():
                 inside = host.inside(path)
                 reader.problems[inside if inside is not None else path] = reason
-            self._known |= {inside for path in sweep.found if (inside := host.inside(path)) is not None}
+            for path in sweep.found:
+                if (inside := host.inside(path)) is not None:
+                    self._add(inside)
             sweep.found.clear()
+        if self._too_many:
+            reader.problems[b"/"] = "too_many"
         gone = set()
         for path in sorted(self._known):
             found = list(self._items(path, reader, host))
@@ -96,27 +113,49 @@ class SpecialBits(FileKind):
         self._known -= gone
 
     def concerned(self, record: Record) -> bool:
-        """Files with such bits, and files whose metadata changed: capabilities do not show in the mode. That a known
-        file is gone is seen by the next scan."""
-        mode = record.attributes.get(names.FILE_MODE)
-        if not isinstance(mode, str):
-            return record.event_name != events.FILE_DELETED
-        try:
-            bits = int(mode, 8)
-        except ValueError:
+        """Files that have such bits or had them, and files whose metadata changed: capabilities do not show in the
+        mode. That a file with capabilities is gone is seen by the next scan."""
+        before = _mode(record, names.before(names.FILE_MODE))
+        if record.event_name == events.FILE_DELETED:
+            return bool((before or 0) & _BITS)
+        mode = _mode(record, names.FILE_MODE)
+        if mode is None or record.event_name == events.FILE_ATTRIBUTES_CHANGED:
             return True
-        return bool(bits & _BITS) or (record.event_name == events.FILE_ATTRIBUTES_CHANGED)
+        return bool((mode | (before or 0)) & _BITS)
+
+    def brings(self, record: Record) -> bool:
+        """A file that has come, bits that it did not have, or, where nothing but the time of the change differs, an
+        attribute such as capabilities."""
+        if record.event_name in (events.FILE_CREATED, events.FILE_RENAMED):
+            return True
+        mode, before = _mode(record, names.FILE_MODE), _mode(record, names.before(names.FILE_MODE))
+        if mode is None or record.event_name == events.FILE_DELETED:
+            return False
+        if before is not None:
+            return bool(mode & ~before & _BITS)
+        changed = record.attributes.get(names.OTEL_FIM_FILE_CHANGED_ATTRIBUTES)
+        return changed == [names.FILE_CHANGED] and not mode & _BITS
 
     def read_file(self, path: bytes, place: Place, reader: Reader) -> Iterable[Item]:
         del place
         found = list(self._items(path, reader, self._host))
-        if found:
-            self._known.add(path)
-        else:
+        if not found:
             self._known.discard(path)
+        elif not self._add(path):
+            reader.problems[b"/"] = "too_many"
+            return ()
         return found
 
+    def _add(self, path: bytes) -> bool:
+        """Whether it could be added: any user may make any number of such files."""
+        if path not in self._known and len(self._known) >= MOST_KNOWN:
+            self._too_many = True
+            return False
+        self._known.add(path)
+        return True
+
     _host: Host = Host()
+    _too_many = False
 
     def _items(self, path: bytes, reader: Reader, host: Host) -> Iterator[Item]:
         status = reader.stat(path, follow=False)
@@ -127,7 +166,7 @@ class SpecialBits(FileKind):
             return
         mount = mount_of(host.real(path), self._mounts)
         enabled = mount is None or not mount.nosuid
-        content = reader.sha256(path) or ""
+        content = reader.sha256(path, _HASHED_OF_ROOT if status.st_uid == 0 else _HASHED_OF_USERS) or ""
 
         def item(kind: str, hashed: str, user: str, trigger: str) -> Item:
             return Item(
@@ -178,7 +217,9 @@ class SpecialBits(FileKind):
         self._finished.clear()
         # The thread must not keep a kind alive that its receiver has let go.
         reference = weakref.ref(self)
-        pace, finished = self._pace, self._finished
+        pace, finished, tell = self._pace, self._finished, self._tell
+        self._pace = self._later_pace
+        self._too_many = False
 
         def work() -> None:
             sweep = walk(
@@ -188,8 +229,23 @@ class SpecialBits(FileKind):
             if kind is not None and sweep is not None:
                 kind._sweep = sweep
             finished.set()
+            if kind is not None:
+                tell()
 
         self._thread = in_background(work, "persistence-sweep")
+
+
+def _nothing() -> None:
+    pass
+
+
+def _mode(record: Record, name: str) -> int | None:
+    """The permission bits under this name; None when there are none."""
+    mode = record.attributes.get(name)
+    try:
+        return int(mode, 8) if isinstance(mode, str) else None
+    except ValueError:
+        return None
 
 
 def _is_wanted(entry: os.DirEntry[bytes]) -> bool:

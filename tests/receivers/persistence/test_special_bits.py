@@ -6,6 +6,7 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_the_walk_is_paced_stopped_and_does_not_follow_links(tmp_path: Path) -> 
     assert sweep.found == {root + b"/in/deep/file"}
     for number in range(300):
         (tmp_path / f"{number}").touch()
-    assert walk([root], frozenset(), lambda _: True, per_second=1e6, stopped=lambda: True) is None
+    assert walk([root], frozenset(), lambda _: True, per_second=1000, stopped=lambda: True) is None
 
 
 def test_what_cannot_be_entered_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,9 +180,9 @@ def test_setuid_files_made_while_the_agent_was_down_are_told(bench: Any) -> None
     assert all(record.attributes[names.OTEL_FIM_PERSISTENCE_WHILE_DOWN] for record in records)
 
 
-def test_until_the_walk_is_over_a_gap_says_so_and_nothing_is_told(
-    bench: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def go(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Walks wait until it is set."""
     go = threading.Event()
     real_walk = walk
 
@@ -190,6 +191,11 @@ def test_until_the_walk_is_over_a_gap_says_so_and_nothing_is_told(
         return real_walk(*arguments, **settings)
 
     monkeypatch.setattr("otel_fim.receivers.persistence.kinds.special_bits.walk", slow)
+    yield go
+    go.set()
+
+
+def test_until_the_walk_is_over_a_gap_says_so_and_nothing_is_told(bench: Any, go: threading.Event) -> None:
     bench.write("/usr/bin/su", b"su", 0o4755)
     engine = bench.start(kinds=["special_bits"])
     gaps = [record for record in bench.pipeline.records if record.event_name == events.COVERAGE_GAP]
@@ -203,9 +209,122 @@ def test_until_the_walk_is_over_a_gap_says_so_and_nothing_is_told(
         time.sleep(0.01)
     assert _told(bench.look()) == []  # what was there before is taken as it is
     assert _told(bench.look()) == []
-    assert [r for r in bench.pipeline.records if r.event_name == events.COVERAGE_RESTORED]
+    [over] = [r for r in bench.pipeline.records if r.event_name == events.COVERAGE_RESTORED]
+    assert "looked through" in over.attributes[names.OTEL_FIM_COVERAGE_DETAIL]
     bench.write("/usr/bin/su", b"other", 0o4755)
     assert _told(bench.look()) == [("changed", "setuid", "/usr/bin/su")]
+
+
+def _ended(bench: Any) -> Callable[[], bool]:
+    return lambda: any(r.event_name == events.COVERAGE_RESTORED for r in bench.pipeline.records)
+
+
+def test_a_bit_that_is_set_during_the_first_walk_is_told_and_once(bench: Any, go: threading.Event) -> None:
+    bench.write("/usr/bin/su", b"su", 0o4755)
+    bench.write("/usr/bin/true", b"true", 0o755)
+    bench.receiver(kinds=["special_bits"], interval="1h")
+    [hear] = bench.listeners
+    # What was there and is touched is as it was.
+    hear([bench.file_event("/usr/bin/su", events.FILE_ATTRIBUTES_CHANGED, **{names.FILE_MODE: "4755"})])
+    bench.write("/usr/bin/new", b"new", 0o2755)
+    hear([bench.file_event("/usr/bin/new", events.FILE_CREATED, **{names.FILE_MODE: "2755"})])
+    (bench.root / "usr/bin/true").chmod(0o4755)
+    modes = {names.FILE_MODE: "4755", names.before(names.FILE_MODE): "0755"}
+    actor = {names.PROCESS_PID: 7}
+    hear([bench.file_event("/usr/bin/true", events.FILE_ATTRIBUTES_CHANGED, actor, **modes)])
+    bench.pipeline.wait_for(lambda: len(bench.pipeline.told()) == 2)
+    assert sorted(bench.pipeline.told()) == [("added", "/usr/bin/new"), ("added", "/usr/bin/true")]
+    assert names.OTEL_FIM_PERSISTENCE_WHILE_DOWN not in bench.pipeline.records[-1].attributes
+    go.set()
+    # The end of the walk is told when it ends, and not at the next scan.
+    bench.pipeline.wait_for(_ended(bench))
+    assert len(bench.pipeline.told()) == 2
+
+
+def test_the_baseline_has_what_the_walk_finds_later(bench: Any, go: threading.Event) -> None:
+    bench.write("/usr/bin/su", b"su", 0o4755)
+    bench.receiver(kinds=["special_bits"], interval="1h", baseline_records=True)
+    assert bench.pipeline.told() == []
+    go.set()
+    bench.pipeline.wait_for(_ended(bench))
+    [record] = [r for r in bench.pipeline.records if r.event_name == events.PERSISTENCE_ADDED]
+    assert (record.attributes[names.EVENT_ACTION], record.severity_text) == ("scan", "INFO")
+
+
+def test_known_files_are_looked_at_when_a_run_begins_whatever_the_walk_takes(
+    bench: Any, go: threading.Event
+) -> None:
+    for name in ("gone", "other", "same"):
+        bench.write(f"/usr/bin/{name}", name, 0o4755)
+    go.set()
+    bench.start(kinds=["special_bits"])
+    bench.stop()
+    go.clear()
+    (bench.root / "usr/bin/gone").unlink()
+    bench.write("/usr/bin/other", "another", 0o4755)
+    bench.start(kinds=["special_bits"])
+    records = bench.pipeline.take()
+    assert sorted(_told(records)) == [
+        ("changed", "setuid", "/usr/bin/other"),
+        ("removed", "setuid", "/usr/bin/gone"),
+    ]
+    assert all(record.attributes[names.OTEL_FIM_PERSISTENCE_WHILE_DOWN] for record in records)
+
+
+def test_who_takes_a_bit_away_is_named(bench: Any) -> None:
+    bench.write("/usr/bin/a", b"a", 0o4755)
+    bench.write("/usr/bin/b", b"b", 0o4755)
+    engine = bench.start(kinds=["special_bits"])
+    (bench.root / "usr/bin/a").unlink()
+    (bench.root / "usr/bin/b").chmod(0o755)
+    actor = {names.PROCESS_PID: 7}
+    had = {names.before(names.FILE_MODE): "4755"}
+    engine.heard(
+        [
+            bench.file_event("/usr/bin/a", events.FILE_DELETED, actor, **had),
+            bench.file_event("/usr/bin/b", events.FILE_MODIFIED, actor, **had, **{names.FILE_MODE: "0755"}),
+        ]
+    )
+    engine.look_at_what_waits()
+    records = bench.pipeline.take()
+    assert [record.event_name for record in records] == [events.PERSISTENCE_REMOVED] * 2
+    assert all(record.attributes[names.PROCESS_PID] == 7 for record in records)
+
+
+@pytest.mark.parametrize(
+    ("event", "mode", "before", "changed", "new"),
+    [
+        (events.FILE_CREATED, "4755", None, None, True),
+        (events.FILE_RENAMED, "4755", None, None, True),
+        (events.FILE_MODIFIED, "4755", None, None, False),
+        (events.FILE_ATTRIBUTES_CHANGED, "4755", "0755", None, True),
+        (events.FILE_ATTRIBUTES_CHANGED, "4755", "4711", None, False),
+        (events.FILE_ATTRIBUTES_CHANGED, "0755", None, [names.FILE_CHANGED], True),
+        (events.FILE_ATTRIBUTES_CHANGED, "0755", None, [names.FILE_CHANGED, names.FILE_OWNER_ID], False),
+        (events.FILE_DELETED, None, "4755", None, False),
+    ],
+)
+def test_an_event_says_whether_a_bit_is_new(
+    bench: Any, event: str, mode: str | None, before: str | None, changed: list[str] | None, new: bool
+) -> None:
+    told = {
+        names.FILE_MODE: mode,
+        names.before(names.FILE_MODE): before,
+        names.OTEL_FIM_FILE_CHANGED_ATTRIBUTES: changed,
+    }
+    more = {name: value for name, value in told.items() if value is not None}
+    assert SpecialBits().brings(bench.file_event("/x", event, **more)) is new
+
+
+def test_more_files_than_can_be_held_are_a_gap(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otel_fim.receivers.persistence.kinds.special_bits.MOST_KNOWN", 5)
+    for number in range(9):
+        bench.write(f"/tmp/{number}", b"x", 0o4755)
+    engine = bench.start(kinds=["special_bits"])
+    assert len(engine._book.known("special_bits")) == 5
+    [gap] = [record for record in bench.pipeline.records if record.event_name == events.COVERAGE_GAP]
+    assert "too much" in gap.attributes[names.OTEL_FIM_COVERAGE_DETAIL]
+    assert bench.look() == []
 
 
 def test_directories_that_are_skipped_are_configured(bench: Any) -> None:
