@@ -39,12 +39,14 @@ Key: TypeAlias = tuple[int | None, Transport, str, int, str]
 
 @dataclass(slots=True, eq=False)
 class Listener:
-    """One thing that listens. `sockets` are those that are open now; it is closed when there is none left."""
+    """One thing that listens. `sockets` are those that are open now; it is closed when there is none left.
+    `since` is when it began, or was first seen (monotonic ns; 0 when that was before this run)."""
 
     socket: ListeningSocket
     owner: Owner | None
     backend: str
     sockets: set[Identity] = field(default_factory=set)
+    since: int = 0
 
     @property
     def key(self) -> Key:

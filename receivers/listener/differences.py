@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
-from otel_fim.receivers.listener.book import Book, Listener
+from otel_fim.receivers.listener.book import Book, Listener, Owner
 from otel_fim.receivers.listener.config import ListenerConfig
 from otel_fim.receivers.listener.fleeting import Fleeting
 from otel_fim.receivers.listener.owners import Owners, holders
@@ -28,7 +28,7 @@ class Closing:
     """A listener that is no more: since when, when that is known."""
 
     listener: Listener
-    time_unix_nano: int | None = None
+    monotonic_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class Differences:
         end = self._fleeting.take_end(identity)
         if listener is None:
             return None
-        return Closing(listener, None if end is None else unix_nano(end))
+        return Closing(listener, end)
 
     def is_client(self, socket: ListeningSocket) -> bool:
         """Whether it may be a client that waits for an answer, not a service."""
@@ -153,11 +153,20 @@ class Differences:
             begun = self._fleeting.claim(socket, pids) if socket.transport == "tcp" else None
             _, was_there = self._waiting.pop(identity, (0.0, before))
             owner = self._owners.owner(pids)
+            if owner is None and begun is not None and begun.transition.pid > 0:
+                # Nobody holds it any more, but the kernel told who made it listen.
+                owner = Owner(begun.transition.pid, begun.process)
             if not self._config.takes(socket, None if owner is None else owner.executable):
                 self.book.leave_out(identity)
                 continue
             told = None if begun is None else begun.transition
-            listener = Listener(socket, owner, backend if told is None else "tracepoint", {identity})
+            listener = Listener(
+                socket,
+                owner,
+                backend if told is None else "tracepoint",
+                {identity},
+                time.monotonic_ns() if told is None else told.monotonic_ns,
+            )
             self._end_namesake(listener, here, changes)
             if self.book.opened(listener):
                 since = None if told is None else unix_nano(told.monotonic_ns)

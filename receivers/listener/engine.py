@@ -13,15 +13,17 @@ from otel_fim.host.identities import Identities
 from otel_fim.names import metrics
 from otel_fim.receivers.listener.book import Book, Listener, Owner
 from otel_fim.receivers.listener.config import ListenerConfig
+from otel_fim.receivers.listener.cookies import Cookies
 from otel_fim.receivers.listener.diag_messages import Destroyed
 from otel_fim.receivers.listener.differences import Changes, Differences
-from otel_fim.receivers.listener.fleeting import Begun, Fleeting
+from otel_fim.receivers.listener.fleeting import Begun, Ended, Fleeting
 from otel_fim.receivers.listener.gaps import Gaps
 from otel_fim.receivers.listener.holders import is_ordinary_user
 from otel_fim.receivers.listener.memory import Memory
+from otel_fim.receivers.listener.overlaps import Brief, Overlaps
 from otel_fim.receivers.listener.owners import Owners
 from otel_fim.receivers.listener.records import RecordBuilder
-from otel_fim.receivers.listener.sockets import Identity, ListeningSocket
+from otel_fim.receivers.listener.sockets import ListeningSocket
 from otel_fim.receivers.listener.tracepoint import unix_nano
 from otel_fim.receivers.listener.transitions import Transition
 from otel_fim.receivers.listener.views import View, namespace_of
@@ -56,7 +58,8 @@ class Engine:
             config, Book(memory.listeners), self._owners, self._fleeting, client_ports
         )
         self._while_down = memory.known
-        self._cookies: dict[tuple[int | None, int], Identity] = {}
+        self._cookies = Cookies()
+        self._overlaps = Overlaps()
         self._looked_at = time.time_ns()
         self._first = True
         self._failing = False
@@ -131,9 +134,7 @@ class Engine:
                 listed = [*again, *(each for each in listed if each.identity not in here)]
                 gone = [each for each in differences.book.identities() if each not in here]
                 listed = [each for each in listed if each.identity in here or each.identity not in gone]
-            self._cookies = {
-                (each.namespace, each.cookie): each.identity for each in listed if each.cookie is not None
-            }
+            self._cookies.listed(listed)
             self._tell(differences.compare(listed, self._watching.name, before=first), first=first)
         self._first = False
         self._after_look()
@@ -199,11 +200,14 @@ class Engine:
         return all(view.notices is not None for view in self._watching.views.values())
 
     def _take_destroyed(self, view: View, notice: Destroyed) -> None:
-        identity = self._cookies.pop((view.namespace, notice.cookie), None)
+        known, identity = self._cookies.destroyed(view.namespace, notice.cookie)
         if identity is not None:
             closing = self._differences.gone(identity)
             if closing is not None:
                 self._tell(Changes(closed=[closing]))
+        elif known:
+            # A list has told that already.
+            return
         elif notice.transport == "tcp":
             self._fleeting.destroyed(self._watching.number_of(view), notice)
         elif notice.port and not notice.remote_port:
@@ -218,24 +222,26 @@ class Engine:
 
     def _tell_ended(self) -> None:
         """TCP listeners that have come and gone between two looks."""
-        for ended in self._fleeting.take_ended():
-            told, since = ended.begun.transition, unix_nano(ended.begun.transition.monotonic_ns)
-            process = ended.begun.process or self._owners.late(told.pid, since)
-            owner = Owner(told.pid, process) if told.pid > 0 else None
-            socket = ListeningSocket(
-                "tcp",
-                told.family,
-                told.address,
-                ended.end.port,
-                user_id=None if process is None else process.effective_user_id,
-                namespace=self._watching.told_as(ended.namespace),
-            )
-            listener = Listener(socket, owner, "tracepoint")
-            if self._differences.book.get(listener.key) is not None:
-                # One more socket of a listener that goes on.
-                continue
-            if self._config.takes(socket, None if owner is None else owner.executable):
-                self._tell_both(listener, since, unix_nano(ended.end.monotonic_ns))
+        found = [self._brief(ended) for ended in self._fleeting.take_ended()]
+        for brief in self._overlaps.untold(found, self._differences.book) if found else ():
+            owner = brief.listener.owner
+            if self._config.takes(brief.listener.socket, None if owner is None else owner.executable):
+                self._tell_both(brief.listener, unix_nano(brief.begin), unix_nano(brief.end))
+
+    def _brief(self, ended: Ended) -> Brief:
+        told = ended.begun.transition
+        process = ended.begun.process or self._owners.late(told.pid, unix_nano(told.monotonic_ns))
+        socket = ListeningSocket(
+            "tcp",
+            told.family,
+            told.address,
+            ended.end.port,
+            user_id=None if process is None else process.effective_user_id,
+            namespace=self._watching.told_as(ended.namespace),
+        )
+        owner = Owner(told.pid, process) if told.pid > 0 else None
+        listener = Listener(socket, owner, "tracepoint", since=told.monotonic_ns)
+        return Brief(listener, told.monotonic_ns, ended.end.monotonic_ns)
 
     # --- telling ---
 
@@ -255,7 +261,7 @@ class Engine:
         records = [
             self._builder.closed(
                 each.listener,
-                time_unix_nano=each.time_unix_nano,
+                time_unix_nano=None if each.monotonic_ns is None else unix_nano(each.monotonic_ns),
                 while_down=first and self._while_down,
                 running=self._owners.is_running(each.listener.owner),
             )
@@ -271,6 +277,8 @@ class Engine:
             )
             for each in changes.opened
         ]
+        for closing in changes.closed:
+            self._overlaps.closed(closing.listener, closing.monotonic_ns or time.monotonic_ns())
         moves: list[Callable[[], None]] = [
             partial(self._memory.forget, each.listener) for each in changes.closed
         ]

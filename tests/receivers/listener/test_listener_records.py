@@ -13,6 +13,7 @@ from otel_fim.host.identities import Identities
 from otel_fim.host.process import Process
 from otel_fim.names.registry import EVENTS
 from otel_fim.receivers.listener.book import Book, Listener, Owner
+from otel_fim.receivers.listener.overlaps import Brief, Overlaps
 from otel_fim.receivers.listener.records import RecordBuilder
 from otel_fim.receivers.listener.sockets import ListeningSocket
 from otel_fim.record import Resource, Scope
@@ -120,3 +121,31 @@ def test_a_book_has_one_entry_for_each_place_and_owner() -> None:
     assert book.closed((None, "tcp", 4712, "0.0.0.0", 80)) is first
     assert book.closed((None, "tcp", 4712, "0.0.0.0", 80)) is None
     assert [each.socket.port for each in book.listeners()] == [81]
+
+
+def test_brief_listeners_at_the_same_time_are_one() -> None:
+    book, overlaps = Book(), Overlaps()
+    briefs = [
+        Brief(listener(), 10, 20),
+        Brief(listener(port=81), 12, 14),
+        Brief(listener(), 15, 30),
+        Brief(listener(), 31, 40),
+    ]
+    told = [
+        (each.listener.socket.port, each.begin, each.end) for each in overlaps.untold(reversed(briefs), book)
+    ]
+    assert told == [(80, 10, 30), (81, 12, 14), (80, 31, 40)]
+
+
+def test_a_brief_listener_that_was_a_part_of_another_is_not_told() -> None:
+    book, overlaps = Book(), Overlaps()
+    going_on = listener()
+    going_on.since = 50
+    book.opened(going_on)
+    ended = listener(port=81)
+    ended.since = 50
+    overlaps.closed(ended, 60)
+    untold = [Brief(listener(), 10, 40), Brief(listener(port=81), 10, 40), Brief(listener(port=81), 61, 70)]
+    parts = [Brief(listener(), 41, 55), Brief(listener(port=81), 55, 58), Brief(listener(port=81), 60, 65)]
+    assert [each.begin for each in overlaps.untold([*untold[:2], *parts], book)] == [10, 10]
+    assert [each.begin for each in overlaps.untold(untold[2:], book)] == [61]

@@ -15,6 +15,7 @@ from otel_fim import names
 from otel_fim.host.process import Ancestor, Process
 from otel_fim.receivers.listener import state
 from otel_fim.receivers.listener.book import Listener, Owner
+from otel_fim.receivers.listener.cookies import Cookies
 from otel_fim.receivers.listener.diag_messages import Destroyed
 from otel_fim.receivers.listener.fleeting import Begun, Fleeting
 from otel_fim.receivers.listener.sockets import ListeningSocket
@@ -163,6 +164,19 @@ def end(number: int, port: int, at: int = 2_000) -> Transition:
 
 def notice(port: int) -> Destroyed:
     return Destroyed("tcp", 4, "0.0.0.0", port, 0, 1)
+
+
+def test_a_notice_that_comes_after_the_list_is_no_news() -> None:
+    first = ListeningSocket("tcp", 4, "0.0.0.0", 80, 4711, cookie=1)
+    second = ListeningSocket("udp", 4, "0.0.0.0", 53, 4712, cookie=2)
+    cookies = Cookies()
+    cookies.listed([first, second])
+    cookies.listed([second])
+    assert cookies.destroyed(None, 1) == (True, None)
+    assert cookies.destroyed(None, 1) == (False, None)
+    assert cookies.destroyed(None, 2) == (True, second.identity)
+    assert cookies.destroyed(None, 2) == (False, None)
+    assert cookies.destroyed(5, 2) == (False, None)
 
 
 class Clock:
