@@ -65,9 +65,10 @@ class Agent:
         """Starts it and waits until every receiver has said that it is there."""
         file = self.directory / "config.yaml"
         file.write_text(yaml.safe_dump(self.config))
+        command = [sys.executable, "-m", "otel_fim", "run", "-c", str(file)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                self.host.command([sys.executable, "-m", "otel_fim", "run", "-c", str(file)]),
+                ["setpriv", "--pdeathsig=KILL", *self.host.command(command)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -16,7 +16,7 @@ one test at a time, and back.
 
 `Agent` runs `otel-fim run` inside a host with health check and otlp_file; `Agent.records()` reads what it exported.
 
-A missing program skips the tests that need it, in words; where CI is set it fails them.
+A missing program skips the tests that need it, in words; it fails them in CI (`CI` or `OTEL_FIM_TESTS_NEED_ALL` set).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -99,15 +99,26 @@ printf '%s\\n' "$ANSWER" | sed -n "$count{p;q};\\${p}"
 """
 
 
+def lacking(what: str) -> NoReturn:
+    """Skips the test, in words; fails it in CI, where nothing may be missing."""
+    if os.environ.get("CI") or os.environ.get("OTEL_FIM_TESTS_NEED_ALL"):
+        pytest.fail(f"needs {what}")
+    pytest.skip(f"needs {what}")
+
+
 def require(programs: dict[str, str]) -> None:
-    """Skips the test (fails it in CI) when one of the programs, or root, is missing."""
-    missing = sorted({package for program, package in programs.items() if not os.access(program, os.X_OK)})
-    if missing and os.environ.get("CI"):
-        pytest.fail(f"needs {', '.join(missing)}: add what .ci/run installs")
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)}")
+    """What a private host needs: the programs (with the packages that have them), root, and namespaces."""
+    if missing := sorted(
+        {package for program, package in programs.items() if not os.access(program, os.X_OK)}
+    ):
+        lacking(", ".join(missing))
     if os.geteuid() != 0:
         pytest.skip("needs root")
+    tried = subprocess.run(
+        ["unshare", "--mount", "--uts", "true"], capture_output=True, text=True, check=False
+    )
+    if tried.returncode != 0:
+        lacking(f"mount namespaces ({tried.stderr.strip()})")
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout: float = TIMEOUT) -> Any:

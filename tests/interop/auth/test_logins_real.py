@@ -15,7 +15,7 @@ from tests.interop.auth.kernel_audit import audit
 from tests.interop.auth.login_host import LoginHost
 from tests.interop.auth.scenarios import ALL
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 NANO = 1_000_000_000
 TEXT_LOG = "/var/log/auth.log"

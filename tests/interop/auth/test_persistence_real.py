@@ -9,7 +9,7 @@ import pytest
 from tests.interop.auth.agent_inside import Agent
 from tests.interop.auth.login_host import LoginHost
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 PROGRAMS = {"/usr/bin/crontab": "cron", "/usr/bin/systemctl": "systemd"}
 UNIT = "[Unit]\nDescription=Backup\n[Service]\nExecStart={command}\n[Install]\nWantedBy=multi-user.target\n"
 NAME = "otel_fim.persistence."
