@@ -6,6 +6,8 @@ and the message are the sender's own words. Anybody can write `sshd` there. A te
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -24,7 +26,12 @@ _PLACES: Final = (
     "/usr/local/bin/",
     "/usr/local/sbin/",
     "/run/wrappers/",
+    "/usr/lib/cargo/bin/",
 )
+_MAY_SET_USER: Final = 1 << 7
+"""CAP_SETUID: what runs with root's rights has it, whatever a container takes away."""
+_FRESH_NANO: Final = 5_000_000_000
+"""As long as a pid certainly still stands for the process that wrote."""
 _SSHD: Final = frozenset({"sshd", "sshd-session"})
 
 
@@ -56,13 +63,58 @@ def believable(entry: Entry, event: AuthEvent, user_name: Callable[[int], str | 
         return program.startswith(("/System/", "/usr/bin/", "/usr/sbin/", "/usr/libexec/"))
     name = program.rpartition("/")[2]
     if name in _SETUID and program.startswith(_PLACES):
-        # A program that is traced, or run by someone who prepared its libraries, has no rights to show.
-        return set(entry.fields.get("_CAP_EFFECTIVE", "1")) != {"0"}
+        return (
+            _has_rights(entry)
+            and _may_say(name, event, _own_names(entry, uid, user_name))
+            and not _is_of_other_namespace(entry)
+        )
     unit = entry.fields.get("_SYSTEMD_UNIT", "")
     if name == "polkitd" and unit == "polkit.service":
         return True
     # The program had ended before journald looked: who cannot be proven to speak may speak of himself.
     return not program and _is_of_own(event, uid, user_name(uid))
+
+
+def _has_rights(entry: Entry) -> bool:
+    """A setuid program that is traced, or run with `no_new_privs`, has no rights, and may be made to say anything."""
+    capabilities = entry.fields.get("_CAP_EFFECTIVE")
+    if capabilities is None:
+        return True
+    try:
+        return bool(int(capabilities, 16) & _MAY_SET_USER)
+    except ValueError:
+        return False
+
+
+def _own_names(entry: Entry, uid: int, user_name: Callable[[int], str | None]) -> set[str]:
+    """Who calls, and who logged in: su asks for the latter. Empty when no name is known."""
+    login = values.number(entry.fields.get("_AUDIT_LOGINUID"))
+    found = {user_name(uid), None if login is None else user_name(login)}
+    return {name for name in found if name is not None}
+
+
+def _may_say(program: str, event: AuthEvent, names: set[str]) -> bool:
+    """None of these programs tells of logins, nor of what another user did."""
+    if event.kind in (Kind.LOGIN, Kind.LOGOUT):
+        return program == "login"
+    if event.user is not None:
+        return not names or event.user in names
+    if event.kind is Kind.ACCOUNT and event.action.endswith(("_created", "_deleted")):
+        return False
+    if event.kind is Kind.ACCOUNT and event.action in ("password_changed", "user_changed"):
+        # su lets somebody change the password of whom they become, when it has expired.
+        return program == "su" or not names or event.target_user in names
+    return True
+
+
+def _is_of_other_namespace(entry: Entry) -> bool:
+    """Whoever makes a user namespace has all capabilities in it, and may mount a program of their own over sudo."""
+    if entry.pid is None or not 0 <= time.time_ns() - entry.time_unix_nano <= _FRESH_NANO:
+        return False
+    try:
+        return os.stat(f"/proc/{entry.pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino
+    except OSError:
+        return False
 
 
 def _is_of_own(event: AuthEvent, uid: int, name: str | None) -> bool:

@@ -33,6 +33,7 @@ _OWN: Final = ("_PID", "_UID", "_TRANSPORT", "_SOURCE_REALTIME_TIMESTAMP", "_AUD
 KEPT: Final = (
     "_COMM",
     "_EXE",
+    "_CAP_EFFECTIVE",
     "_AUDIT_SESSION",
     "_AUDIT_LOGINUID",
     "_SYSTEMD_UNIT",

@@ -6,8 +6,11 @@ names cut at 100 bytes), sudo's eventlog.c, su-common.c.
 
 from __future__ import annotations
 
+import os
 import re
 import string
+import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -323,10 +326,56 @@ def test_setuid_programs_are_believed_and_imitations_are_not() -> None:
         ("/tmp/usr/bin/sudo", "1ffffffffff"),
         ("/usr/bin/sudo", "0"),
         ("/usr/bin/sudo", "0000000000000000"),
+        # Some capability of the user's own, such as CAP_NET_RAW, is not the program's.
+        ("/usr/bin/sudo", "2000"),
+        ("/usr/bin/sudo", "rubbish"),
         ("/usr/bin/bash", "1"),
     ):
         with pytest.raises(RejectedError, match="forged"):
             PARSER.parse(journal("sudo", line, 1000, _EXE=program, _CAP_EFFECTIVE=capabilities))
+
+
+def test_a_setuid_program_speaks_of_no_login_and_of_nobody_else() -> None:
+    parser = Parser({1000: "alice", 1001: "tess"}.get)
+    facts = {"_EXE": "/usr/bin/su", "_CAP_EFFECTIVE": "1ffffffffff"}
+    for message in (
+        "(to root) alice on pts/0",
+        "FAILED SU (to root) alice on pts/0",
+        "pam_unix(su:auth): authentication failure; logname=tess uid=1000 euid=0 tty= ruser=alice rhost=  user=root",
+        "pam_faillock(su:auth): Consecutive login failures for user root account temporarily locked",
+    ):
+        assert parser.parse(journal("su", message, 1000, **facts))
+    # Who has become alice is tess to su, when it was tess who logged in.
+    assert parser.parse(journal("su", "(to root) tess on pts/0", 1000, _AUDIT_LOGINUID="1001", **facts))
+    for identifier, message in (
+        ("su", "(to root) bob on pts/0"),
+        ("su", "(to root) tess on pts/0"),
+        ("sshd", LOGIN),
+        ("sshd", "pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)"),
+        ("useradd", "new user: name=bob, UID=0, GID=0, home=/, shell=/bin/sh, from=none"),
+    ):
+        with pytest.raises(RejectedError, match="forged"):
+            parser.parse(journal(identifier, message, 1000, **facts))
+
+
+def test_a_sender_in_a_user_namespace_of_its_own_is_no_setuid_program() -> None:
+    line = "alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/id"
+    facts = {"_TRANSPORT": "syslog", "_EXE": "/usr/bin/sudo", "_CAP_EFFECTIVE": "1ffffffffff"}
+    with subprocess.Popen(
+        ["unshare", "--user", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as stranger:
+        assert stranger.stdin is not None
+        assert stranger.stdout is not None
+        stranger.stdin.write(b"x\n")
+        stranger.stdin.flush()
+        assert stranger.stdout.readline() == b"x\n"
+        now = time.time_ns()
+        with pytest.raises(RejectedError, match="forged"):
+            PARSER.parse(Entry("journald", now, "sudo", line, stranger.pid, 1000, True, facts))
+        assert PARSER.parse(Entry("journald", now, "sudo", line, os.getpid(), 1000, True, facts))
+        # Long after, the number may be another process's.
+        assert PARSER.parse(Entry("journald", 1, "sudo", line, stranger.pid, 1000, True, facts))
+        stranger.stdin.close()
 
 
 def test_the_users_part_of_sshd_is_not_an_attack() -> None:
