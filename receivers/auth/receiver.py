@@ -6,9 +6,11 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from otel_fim.component import Health, Receiver, ReceiverContext, StartError
+from otel_fim.receivers.auth import wording
 from otel_fim.receivers.auth.config import AuthConfig
 from otel_fim.receivers.auth.engine import Engine, SourceSink
 from otel_fim.receivers.auth.platforms import NotHereError, platform_sources
@@ -16,8 +18,6 @@ from otel_fim.receivers.auth.sources.source import REASON_LIMITED, Source
 
 _STOP_SECONDS: Final = 3.0
 _LOOK_AGAIN_SECONDS: Final = 60.0
-_OF_PROGRAMS: Final = frozenset({"journald", "audit", "windows_security", "macos_unified_log"})
-"""Sources, beside log files, that tell of privilege and accounts and not of logins only."""
 
 
 class AuthReceiver(Receiver[AuthConfig]):
@@ -52,12 +52,12 @@ class AuthReceiver(Receiver[AuthConfig]):
                 self._read(engine, source)
             else:
                 self._absent.append(source)
-        absent = [f"{name} ({reason})" for name, reason in reasons.items() if reason is not None]
+        absent = wording.absent(reasons)
         reading = [source.name for source in self._sources if reasons[source.name] is None]
         context.logger.info(
             "reads %s%s", ", ".join(reading) or "nothing", f"; not {', '.join(absent)}" if absent else ""
         )
-        self._tell_limits(engine, reading, absent)
+        self._tell_limits(engine, reading, reasons)
         if self._absent:
             self._looking.start()
 
@@ -65,19 +65,15 @@ class AuthReceiver(Receiver[AuthConfig]):
         self._sources.append(source)
         source.start(SourceSink(source.name, engine), engine.positions.get(source.name))
 
-    def _tell_limits(self, engine: Engine, reading: list[str], absent: list[str]) -> None:
-        detail = None
+    def _tell_limits(self, engine: Engine, reading: list[str], reasons: Mapping[str, str | None]) -> None:
         if self.config.sources != "auto":
             # Each source that was asked for tells of its own gap.
+            absent = wording.absent(reasons)
             waiting = f"waits for {'; '.join(absent)}" if absent else ""
             self.context.report(Health.OK if reading else Health.RECOVERABLE_ERROR, waiting)
             return
-        if not reading:
-            detail = f"no login can be seen: {'; '.join(absent) or 'this system has no source'}"
-        elif not any(name in _OF_PROGRAMS or name.startswith("/") for name in reading):
-            detail = f"privilege, account changes and how users logged in cannot be seen: {'; '.join(absent)}"
-        elif os.name == "posix" and os.geteuid() != 0 and absent:
-            detail = f"not all that tells of logins can be read: {'; '.join(absent)}"
+        is_root = os.name != "posix" or os.geteuid() == 0
+        detail = wording.limits(reading, reasons, is_root=is_root)
         if detail is None:
             self.context.report(Health.OK, "")
             return
@@ -101,10 +97,7 @@ class AuthReceiver(Receiver[AuthConfig]):
                 self._read(engine, source)
         names = ", ".join(source.name for source in found)
         self.context.logger.info("reads %s too", names)
-        programs = [
-            source for source in self._sources if source.name in _OF_PROGRAMS or source.name.startswith("/")
-        ]
-        if programs:
+        if any(wording.tells_of_programs(source.name) for source in self._sources):
             engine.gaps.restored(self.context.id, REASON_LIMITED, f"{names} can be read now")
             self.context.report(Health.OK, "")
 
