@@ -78,7 +78,7 @@ def account(record: Record, paint: Paint) -> list[str]:
     attributes = record.attributes
     action = text(attributes, names.EVENT_ACTION) or "changed"
     target = who(attributes, (names.USER_TARGET_NAME,), (names.USER_TARGET_ID,))
-    group = who(attributes, (names.GROUP_NAME,), (names.GROUP_ID,))
+    group = who(attributes, (names.GROUP_NAME,), (names.GROUP_ID,), "gid")
     user = _user(attributes)
     logged_in = who(attributes, (names.OTEL_FIM_LOGIN_USER_NAME,), (names.OTEL_FIM_LOGIN_USER_ID,))
     by = " ".join(
@@ -93,7 +93,7 @@ def account(record: Record, paint: Paint) -> list[str]:
     parts = [
         label(f"[ACCOUNT] {escape(action.upper().replace('_', ' '))}", record, paint),
         target,
-        f"in group {group}" if target and group else group,
+        _in_group(attributes, target, group),
         f"@ {moment(record)}",
         techniques(attributes),
         f"by {by}" if by else "",
@@ -101,6 +101,13 @@ def account(record: Record, paint: Paint) -> list[str]:
     ]
     failed = text(attributes, names.EVENT_OUTCOME) == _FAILURE
     return with_rest(parts, _reason(attributes) or "failed" if failed else "")
+
+
+def _in_group(attributes: Mapping[str, AnyValue], target: str, group: str) -> str:
+    """`in group sudo`, or `gid 1003` of a group that is known by its number only."""
+    if not target or not group:
+        return group
+    return f"in group {group}" if text(attributes, names.GROUP_NAME) else group
 
 
 def _who_and_how(attributes: Mapping[str, AnyValue]) -> list[str]:

@@ -105,15 +105,20 @@ def actor(attributes: Mapping[str, AnyValue]) -> str:
     return f"by {shown}" if shown else ""
 
 
-def who(attributes: Mapping[str, AnyValue], name_keys: tuple[str, ...], id_keys: tuple[str, ...]) -> str:
-    """A user's name, else the number, else nothing."""
+def who(
+    attributes: Mapping[str, AnyValue],
+    name_keys: tuple[str, ...],
+    id_keys: tuple[str, ...],
+    kind: str = "uid",
+) -> str:
+    """A user's name, else the number as `uid 1003`, else nothing; `kind` "gid" for a group."""
     for key in name_keys:
         if name := text(attributes, key):
             return quoted(name)
     for key in id_keys:
         value = attributes.get(key)
         if isinstance(value, int | str) and value != "":
-            return f"uid {quoted(str(value))}"
+            return f"{kind} {quoted(str(value))}"
     return ""
 
 

@@ -170,6 +170,21 @@ GOLDEN: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         events.AUTH_ACCOUNT,
+        {
+            names.EVENT_ACTION: "user_created",
+            names.USER_TARGET_NAME: "mallory",
+            names.USER_TARGET_ID: "1003",
+            names.GROUP_ID: "1003",
+        },
+        f"[ACCOUNT] USER CREATED mallory gid 1003 {AT}",
+    ),
+    (
+        events.AUTH_ACCOUNT,
+        {names.EVENT_ACTION: "group_deleted", names.GROUP_ID: "1003"},
+        f"[ACCOUNT] GROUP DELETED gid 1003 {AT}",
+    ),
+    (
+        events.AUTH_ACCOUNT,
         {names.EVENT_ACTION: "group_created", names.GROUP_NAME: "staff", names.EVENT_OUTCOME: "failure"},
         f"[ACCOUNT] GROUP CREATED staff {AT}: failed",
     ),
