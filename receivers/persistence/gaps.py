@@ -18,12 +18,13 @@ from otel_fim.record import Record
 _SHOWN: Final = 40
 _REASONS: Final = {"permission_denied": "permission_denied", "io_error": "io_error"}
 _SENTENCES: Final = {
-    "permission_denied": "places of persistence that may not be read",
-    "io_error": "places of persistence that cannot be read",
-    "too_large": "places of persistence that are too large to be read",
-    "too_many": "places of persistence that hold too much to be looked at whole",
-    NOT_LOOKED_AT: "still being looked through for setuid files and file capabilities, which are known when it is over",
-    "not_followed": "links of a user to what that user may not read, which are not followed",
+    "permission_denied": "places of persistence that may not be read: {}",
+    "io_error": "places of persistence that cannot be read: {}",
+    "too_large": "places of persistence that are too large to be read: {}",
+    "too_many": "places of persistence that hold too much to be looked at whole: {}",
+    NOT_LOOKED_AT: "looking through {} for setuid files and file capabilities; until that is over, those that are "
+    "there already are not known",
+    "not_followed": "links of a user to what that user may not read, which are not followed: {}",
 }
 _ENDS: Final = {
     "permission_denied": "all places of persistence may be read again",
@@ -75,7 +76,7 @@ class Gaps:
     def _detail(self, reason: str, paths: set[bytes]) -> str:
         shown = ", ".join(display(text_of(self._host.real(path))) for path in sorted(paths)[:_SHOWN])
         more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-        return f"{_SENTENCES[reason]}: {shown}{more}"
+        return _SENTENCES[reason].format(shown + more)
 
     def _record(self, reason: str, start: int, detail: str, end: int | None) -> Record:
         return self._coverage(

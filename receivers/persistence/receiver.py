@@ -39,11 +39,12 @@ class PersistenceReceiver(Receiver[PersistenceConfig]):
             raise StartError(f"{context.id}.exclude_kinds: no kind is left; take one out of the list")
         try:
             state = State(context.state_directory / "persistence.db")
-            fresh = state.meta("root") not in (None, root)
-            if fresh:
-                for source in state.sources():
+            known = state.meta("root")
+            if known != root:
+                for source in state.sources() if known is not None else ():
                     state.forget(source)
-            state.set_meta("root", root)
+                # Only now: on a full disk, an agent that knows all this already still starts.
+                state.set_meta("root", root)
         except (StateError, OSError) as error:
             raise StartError(str(error)) from error
         except sqlite3.Error as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import pytest
 CONFIG = """
 receivers:
   file_integrity: {{paths: ["{root}"], settle: 20ms}}
-  persistence: {{root: "{root}", exclude_kinds: [special_bits]}}
+  persistence: {{root: "{root}"}}
 processors: {{chain: }}
 exporters: {{console: }}
 service:
@@ -94,6 +95,11 @@ def agents(tmp_path: Path) -> Iterator[Callable[[], Agent]]:
             agent.process.wait(10)
 
 
+def _public_key() -> str:
+    blob = base64.b64encode(b"\0\0\0\x0bssh-ed25519" + b"\0\0\0 " + bytes(range(32))).decode()
+    return f"ssh-ed25519 {blob} eve@elsewhere"
+
+
 def by_an_orphan(script: str) -> None:
     """Runs a script in a process whose parent is gone."""
     subprocess.run(["sh", "-c", f"(setsid sh -c 'sleep 0.2; {script}; sleep 1' &)"], check=True, timeout=20)
@@ -149,3 +155,69 @@ def test_what_was_done_while_it_lay_dead_is_told_when_it_is_back(agents: Callabl
     assert last["/etc/cron.d/a:1"]["otel_fim.persistence.trigger"] == "2 * * * *"
     assert last["/etc/cron.d/b:1"]["event"] == "otel_fim.persistence.removed"
     assert len([r for r in told if r["event"].endswith("removed")]) == 1
+
+
+def _shell() -> str:
+    return os.path.realpath(shutil.which("sh") or "")
+
+
+def test_a_key_put_into_a_new_authorized_keys_is_one_record_that_names_who_did_it(
+    agents: Callable[[], Agent], tmp_path: Path
+) -> None:
+    home = tmp_path / "root/home/alice"
+    home.mkdir(parents=True)
+    passwd = tmp_path / "root/etc/passwd"
+    passwd.parent.mkdir(parents=True, exist_ok=True)
+    passwd.write_text("alice:x:1000:1000::/home/alice:/bin/sh\n")
+    agent = agents()
+    by_an_orphan(f'mkdir {home}/.ssh; echo "{_public_key()}" > {home}/.ssh/authorized_keys')
+    agent.wait(agent.told)
+    by_an_orphan(f"rm {home}/.ssh/authorized_keys")
+    agent.wait(lambda: len(agent.told()) == 2)
+    agent.stop()
+    added, removed = agent.told()
+    assert (added["event"], removed["event"]) == (
+        "otel_fim.persistence.added",
+        "otel_fim.persistence.removed",
+    )
+    assert added["otel_fim.persistence.kind"] == "authorized_key"
+    assert added["otel_fim.persistence.id"].startswith("/home/alice/.ssh/authorized_keys:SHA256:")
+    assert (
+        added["otel_fim.persistence.user"] == removed["otel_fim.before.otel_fim.persistence.user"] == "alice"
+    )
+    assert "eve@elsewhere" in added["otel_fim.persistence.trigger"]
+    assert added["otel_fim.persistence.backend"] == removed["otel_fim.persistence.backend"] == "file_event"
+    if os.geteuid() == 0:
+        assert added["process.executable.path"] == _shell()
+        assert int(removed["process.pid"]) not in (0, agent.process.pid)
+
+
+def test_a_bit_set_in_a_watched_directory_is_one_record_that_names_who_did_it(
+    agents: Callable[[], Agent], tmp_path: Path
+) -> None:
+    program = tmp_path / "root/usr/bin/tool"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    agent = agents()
+    # It stays a moment: who has gone before the event is read is known by pid alone.
+    change = f"import os, time; os.chmod({str(program)!r}, 0o4755); time.sleep(2)"
+    subprocess.run([sys.executable, "-c", change], check=True, timeout=30)
+    agent.wait(agent.told)
+    by_an_orphan(f"cp {program} {program}2; chmod 6755 {program}2; rm {program}")
+    agent.wait(lambda: len(agent.told()) == 4)
+    agent.stop()
+    told = agent.told()
+    assert sorted(
+        (r["event"].rpartition(".")[2], r["otel_fim.persistence.kind"], r["otel_fim.persistence.id"])
+        for r in told
+    ) == [
+        ("added", "setgid", "/usr/bin/tool2"),
+        ("added", "setuid", "/usr/bin/tool"),
+        ("added", "setuid", "/usr/bin/tool2"),
+        ("removed", "setuid", "/usr/bin/tool"),
+    ]
+    assert all(r["otel_fim.persistence.backend"] == "file_event" for r in told)
+    assert told[0]["file.mode"] == "4755"
+    if os.geteuid() == 0:
+        assert told[0]["process.executable.path"] == os.path.realpath(sys.executable)
