@@ -61,6 +61,7 @@ class Differences:
         self.book = book
         self._owners = owners
         self._fleeting = fleeting
+        self._listed = (0, 0)
         self._client_ports = client_ports
         self._clock = clock
         self._waiting: dict[Identity, tuple[float, bool]] = {}
@@ -75,8 +76,17 @@ class Differences:
         here = {each.identity for each in listed}
         return any(each not in here for each in self.book.identities())
 
-    def compare(self, listed: Iterable[ListeningSocket], backend: str, *, before: bool = False) -> Changes:
-        """What changed since the last time. `before`: what is new was there before the receiver looked."""
+    def compare(
+        self,
+        listed: Iterable[ListeningSocket],
+        backend: str,
+        *,
+        before: bool = False,
+        when: tuple[int, int] = (0, 0),
+    ) -> Changes:
+        """What changed since the last time. `before`: what is new was there before the receiver looked. `when` the list
+        was begun and finished, in monotonic ns."""
+        self._listed = when
         here = {each.identity: each for each in listed}
         changes = Changes()
         due = [each for each in here.values() if self._is_due(each, before)]
@@ -150,7 +160,7 @@ class Differences:
         for socket in sockets:
             identity = socket.identity
             pids = found.pids[identity]
-            begun = self._fleeting.claim(socket, pids) if socket.transport == "tcp" else None
+            begun = self._fleeting.claim(socket, pids, self._listed) if socket.transport == "tcp" else None
             _, was_there = self._waiting.pop(identity, (0.0, before))
             owner = self._owners.owner(pids)
             if owner is None and begun is not None and begun.transition.pid > 0:

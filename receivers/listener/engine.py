@@ -62,6 +62,7 @@ class Engine:
         self._overlaps = Overlaps()
         self._looked_at = time.time_ns()
         self._first = True
+        self._due = 0.0
         self._failing = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
@@ -87,14 +88,14 @@ class Engine:
     # --- the thread ---
 
     def _run(self) -> None:
-        due = time.monotonic()
+        self._due = time.monotonic()
         while not self._stop.is_set():
             try:
-                if self._first or not self._watching.wait(max(0.0, due - time.monotonic())):
+                if self._first or not self._watching.wait(max(0.0, self._due - time.monotonic())):
                     if self._stop.is_set():
                         return
-                    if time.monotonic() >= due:
-                        due = time.monotonic() + self._config.interval
+                    if time.monotonic() >= self._due:
+                        self._due = time.monotonic() + self._config.interval
                         self._look()
                 else:
                     self._hear()
@@ -102,10 +103,10 @@ class Engine:
             except StoppingError:
                 return
             except OSError as error:
-                due = time.monotonic() + max(_RETRY_SECONDS, self._config.interval)
+                self._due = time.monotonic() + max(_RETRY_SECONDS, self._config.interval)
                 self._failed(f"listening sockets cannot be listed by {self._watching.name}: {error}")
             except Exception:
-                due = time.monotonic() + _RETRY_SECONDS
+                self._due = time.monotonic() + _RETRY_SECONDS
                 self._context.logger.exception("listener: a look at the sockets failed")
                 self._failed("an error inside the agent keeps listening sockets from being seen")
             try:
@@ -124,6 +125,7 @@ class Engine:
     def _look(self) -> None:
         first = self._first
         new_namespaces = self._watching.find_namespaces(at_once=first)
+        begin = time.monotonic_ns()
         listed, changed = self._watching.list_all()
         differences = self._differences
         if changed or new_namespaces or differences.patient:
@@ -134,13 +136,25 @@ class Engine:
                 listed = [*again, *(each for each in listed if each.identity not in here)]
                 gone = [each for each in differences.book.identities() if each not in here]
                 listed = [each for each in listed if each.identity in here or each.identity not in gone]
+            end = time.monotonic_ns()
             self._cookies.listed(listed)
-            self._tell(differences.compare(listed, self._watching.name, before=first), first=first)
+            self._hear_who(end)
+            changes = differences.compare(listed, self._watching.name, before=first, when=(begin, end))
+            self._tell(changes, first=first)
         self._first = False
         self._after_look()
         if first or (self._failing and not self._memory.failing):
             self._failing = False
             self._context.report(Health.OK, "")
+
+    def _hear_who(self, listed: int) -> None:
+        """Who made the sockets listen that a list shows, which was finished at that time (monotonic ns)."""
+        transitions, lost = self._watching.hear_transitions()
+        news = [each for each in transitions if self._take_transition(each) and each.monotonic_ns > listed]
+        if news:
+            self._due = time.monotonic()
+        if lost:
+            self._tell_lost()
 
     def _after_look(self) -> None:
         rejected = self._watching.take_rejected()
@@ -178,12 +192,15 @@ class Engine:
         for view, notice in destroyed:
             self._take_destroyed(view, notice)
         if lost:
-            self.gaps.once(
-                "queue_overflow",
-                "the kernel told of more sockets than could be taken in; listeners that lived shorter than "
-                f"{self._config.interval:g} s may be missing",
-                self._looked_at,
-            )
+            self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        self.gaps.once(
+            "queue_overflow",
+            "the kernel told of more sockets than could be taken in; listeners that lived shorter than "
+            f"{self._config.interval:g} s may be missing",
+            self._looked_at,
+        )
 
     def _take_transition(self, transition: Transition) -> bool:
         if not transition.listening:
@@ -222,15 +239,20 @@ class Engine:
 
     def _tell_ended(self) -> None:
         """TCP listeners that have come and gone between two looks."""
-        found = [self._brief(ended) for ended in self._fleeting.take_ended()]
-        for brief in self._overlaps.untold(found, self._differences.book) if found else ():
+        ended = self._fleeting.take_ended()
+        if not ended:
+            return
+        if any(each.begun.process is None for each in ended):
+            self._owners.catch_up(unix_nano(max(each.end.monotonic_ns for each in ended)))
+        found = [self._brief(each) for each in ended]
+        for brief in self._overlaps.untold(found, self._differences.book):
             owner = brief.listener.owner
             if self._config.takes(brief.listener.socket, None if owner is None else owner.executable):
                 self._tell_both(brief.listener, unix_nano(brief.begin), unix_nano(brief.end))
 
     def _brief(self, ended: Ended) -> Brief:
         told = ended.begun.transition
-        process = ended.begun.process or self._owners.late(told.pid, unix_nano(told.monotonic_ns))
+        process = ended.begun.process or self._owners.at(told.pid, unix_nano(told.monotonic_ns))
         socket = ListeningSocket(
             "tcp",
             told.family,

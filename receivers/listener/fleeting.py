@@ -94,19 +94,29 @@ class Fleeting:
         """When a socket that lists have shown ended to listen (monotonic ns); None when that was not told."""
         return self._ends.pop(identity, None)
 
-    def claim(self, socket: ListeningSocket, pids: set[int]) -> Begun | None:
-        """What was told of a socket that a list shows for the first time, held by those processes."""
+    def claim(self, socket: ListeningSocket, pids: set[int], listed: tuple[int, int]) -> Begun | None:
+        """What was told of a socket that a list shows for the first time, held by those processes. `listed` is when
+        the list was begun and finished (monotonic ns): it may have ended since."""
+        first, last = listed
+        candidates = [each for each in self._begun.values() if each.listed is None]
+        candidates += [begun for begun, end in self._ended if end.monotonic_ns >= first]
         match = None
-        for begun in self._begun.values():
+        for begun in candidates:
             told = begun.transition
-            if begun.listed is not None or told.family != socket.family or told.address != socket.address:
+            if told.monotonic_ns > last or (told.family, told.address) != (socket.family, socket.address):
                 continue
             if told.port == socket.port or (told.port == 0 and told.pid in pids):
                 match = begun
                 if told.pid in pids:
                     break
-        if match is not None:
-            match.listed = socket.identity
+        if match is None:
+            return None
+        match.listed = socket.identity
+        for at, (begun, end) in enumerate(self._ended):
+            if begun is match:
+                del self._ended[at]
+                self._ends[socket.identity] = end.monotonic_ns
+                break
         return match
 
     def take_ended(self) -> list[Ended]:

@@ -58,10 +58,9 @@ class Owners:
         """The process that had the pid at that time, as far as that is known now."""
         return self._table.find(pid, at_unix_nano=unix_nano)
 
-    def late(self, pid: int, unix_nano: int) -> Process | None:
-        """The same for a process that has ended since: waits a moment for those who are told of processes."""
+    def catch_up(self, unix_nano: int) -> None:
+        """Waits a moment for those who are told of processes, so that what has ended by then is known."""
         self._table.catch_up(unix_nano, _CATCH_UP_SECONDS)
-        return self._table.find(pid, at_unix_nano=unix_nano)
 
     def is_running(self, owner: Owner | None) -> bool:
         """Whether the owner still runs."""

@@ -46,7 +46,7 @@ _ATTR_SIZE: Final = 112
 _CLOCKID_AT: Final = 92
 _IOC_ENABLE: Final = 0x2400
 _IOC_SET_FILTER: Final = 0x40082406
-_PAGES: Final = 4
+_PAGES: Final = 8
 _HEAD_AT: Final = 1024
 """`data_head` in struct perf_event_mmap_page; `data_tail` follows."""
 _HEAD_TAIL: Final = struct.Struct("=QQ")
@@ -62,6 +62,7 @@ class Tracepoint:
         if number is None or ctypes.sizeof(ctypes.c_void_p) != 8:
             raise OSError(errno.ENOSYS, f"perf events are not used on {platform.machine()}")
         self.rejected = 0
+        self._held: list[Transition] = []
         event, text = _read_event()
         try:
             self._layout = parse_format(text)
@@ -87,8 +88,12 @@ class Tracepoint:
         return [descriptor for descriptor, _ in self._rings]
 
     def take(self) -> tuple[list[Transition], bool]:
-        """What happened since the last call, oldest first, and whether something was lost."""
-        found: list[Transition] = []
+        """What happened since the last call, in order, and whether something was lost.
+
+        The rings of the processors are read one after the other. What is newer than the beginning of that is held
+        back until the next call, as something older may be in a ring that had been read already.
+        """
+        horizon = time.monotonic_ns()
         missing = False
         for _, ring in self._rings:
             head, tail = _HEAD_TAIL.unpack_from(ring, _HEAD_AT)
@@ -96,11 +101,20 @@ class Tracepoint:
                 continue
             transitions, lost, rejected = parse_records(_between(ring, tail, head), self._layout)
             struct.pack_into("=Q", ring, _HEAD_AT + 8, head)
-            found += transitions
+            self._held += transitions
             missing |= bool(lost)
             self.rejected += rejected
-        found.sort(key=lambda each: each.monotonic_ns)
-        return found, missing
+        if not self._held:
+            return [], missing
+        self._held.sort(key=lambda each: each.monotonic_ns)
+        ready = [each for each in self._held if each.monotonic_ns <= horizon]
+        del self._held[: len(ready)]
+        return ready, missing
+
+    @property
+    def holding(self) -> bool:
+        """Whether something is held back."""
+        return bool(self._held)
 
 
 def unix_nano(monotonic_ns: int) -> int:

@@ -78,6 +78,9 @@ class Watching:
         if pause > 0 and self._wait_for_wake(min(pause, seconds)):
             return False
         seconds = max(0.0, seconds - max(0.0, pause))
+        holding = self.tracepoint is not None and self.tracepoint.holding
+        if holding:
+            seconds = 0.0
         if self._poll is None:
             self._wait_for_wake(seconds)
             return False
@@ -87,21 +90,22 @@ class Watching:
             self._drain()
         if told:
             self._heard_at = time.monotonic()
-        return bool(told)
+        return bool(told) or holding
 
     def hear(self) -> tuple[list[Transition], list[tuple[View, Destroyed]], bool]:
         """Who began or ended to listen, which sockets are gone, and whether the kernel had to leave some out."""
-        transitions: list[Transition] = []
         destroyed: list[tuple[View, Destroyed]] = []
-        lost = False
-        if self.tracepoint is not None:
-            transitions, lost = self.tracepoint.take()
+        transitions, lost = self.hear_transitions()
         for view in self.views.values():
             if view.notices is not None:
                 told, missing = view.notices.take()
                 destroyed += ((view, each) for each in told)
                 lost |= missing
         return transitions, destroyed, lost
+
+    def hear_transitions(self) -> tuple[list[Transition], bool]:
+        """The tracepoint's part of `hear`."""
+        return self.tracepoint.take() if self.tracepoint is not None else ([], False)
 
     def list_all(self) -> tuple[list[ListeningSocket], bool]:
         """All sockets of all views, and whether they may be others than the last time. Raises `OSError`."""

@@ -22,6 +22,7 @@ from otel_fim.receivers.listener.sockets import ListeningSocket
 from otel_fim.receivers.listener.state import StateError, StateFile
 from otel_fim.receivers.listener.transitions import Transition
 
+NOW = (3_000, 3_000)
 _HOSTILE = "/tmp/a\nb\x1b[31m\\xff\u202e"
 
 
@@ -202,6 +203,21 @@ def test_a_listener_is_told_when_its_end_and_its_namespace_are_known() -> None:
         assert not fleeting.take_ended()
 
 
+def test_a_listed_socket_may_have_ended_since() -> None:
+    fleeting = Fleeting(Clock())
+    listed = ListeningSocket("tcp", 4, "0.0.0.0", 80, 4711)
+    for number, (began, ended) in enumerate([(1_000, 1_100), (1_200, 2_500), (2_600, 2_700)]):
+        fleeting.begin(Begun(Transition(True, number, 4, "0.0.0.0", 80, 812, began), None))
+        fleeting.end(end(number, 80, at=ended))
+    claimed = fleeting.claim(listed, set(), (2_000, 2_400))
+    assert claimed is not None
+    assert claimed.transition.monotonic_ns == 1_200
+    assert fleeting.take_end(listed.identity) == 2_500
+    fleeting.destroyed(5, notice(80))
+    fleeting.destroyed(5, notice(80))
+    assert [each.begun.transition.monotonic_ns for each in fleeting.take_ended()] == [1_000, 2_600]
+
+
 def test_another_socket_at_the_same_place_is_no_proof() -> None:
     fleeting = Fleeting(Clock())
     fleeting.begin(begun(1, 80, place=6))
@@ -237,12 +253,12 @@ def test_a_listed_socket_takes_what_was_told_of_it() -> None:
     fleeting.begin(begun(2, 0, pid=2))
     listed = ListeningSocket("tcp", 4, "0.0.0.0", 80, 4711)
     chosen = ListeningSocket("tcp", 4, "0.0.0.0", 40_000, 4712)
-    assert fleeting.claim(chosen, {9}) is None
-    claimed, other = fleeting.claim(listed, {1}), fleeting.claim(chosen, {2})
+    assert fleeting.claim(chosen, {9}, NOW) is None
+    claimed, other = fleeting.claim(listed, {1}, NOW), fleeting.claim(chosen, {2}, NOW)
     assert claimed is not None
     assert other is not None
     assert (claimed.transition.pid, other.transition.pid) == (1, 2)
-    assert fleeting.claim(listed, {1}) is None
+    assert fleeting.claim(listed, {1}, NOW) is None
     assert fleeting.end(end(1, 80, at=7))
     assert fleeting.take_end(listed.identity) == 7
     assert not fleeting.waiting()
