@@ -202,7 +202,9 @@ def quietest(windows: list[Window]) -> list[Window]:
 
 
 @contextlib.contextmanager
-def agent(directory: Path, receivers: list[str], settle: float) -> Iterator[subprocess.Popen[bytes]]:
+def agent(
+    directory: Path, receivers: list[str], settle: float, *, sweep: bool
+) -> Iterator[subprocess.Popen[bytes]]:
     """The agent, once all its receivers are well and have had time for their first look."""
     config = directory / "config.yaml"
     config.write_text(
@@ -223,7 +225,8 @@ def agent(directory: Path, receivers: list[str], settle: float) -> Iterator[subp
     try:
         _wait_until_well(process, log, receivers)
         time.sleep(settle)
-        _wait_for_the_sweep(process.pid)
+        if sweep:
+            _wait_for_the_sweep(process.pid)
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -342,12 +345,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=_SECONDS, help="how long to measure (default: 300)")
     parser.add_argument("--receivers", default=",".join(_RECEIVERS), help="which receivers (default: all)")
     parser.add_argument("--settle", type=float, default=_SETTLE, help="seconds after the first look")
+    parser.add_argument("--no-sweep", action="store_true", help="do not wait for the first sweep to end")
     parser.add_argument("--no-peer", action="store_true", help="leave the peer out")
     options = parser.parse_args(arguments or [])
     with tempfile.TemporaryDirectory(prefix="otel-fim-idle-") as place, contextlib.ExitStack() as stack:
         directory = Path(place)
         receivers = options.receivers.split(",")
-        pids = [stack.enter_context(agent(directory, receivers, options.settle)).pid]
+        pids = [
+            stack.enter_context(agent(directory, receivers, options.settle, sweep=not options.no_sweep)).pid
+        ]
         if not options.no_peer and shutil.which("fail2ban-server"):
             pids.append(stack.enter_context(fail2ban(directory)))
         watched = watch(pids, options.seconds)

@@ -1,4 +1,4 @@
-"""Many listeners that come and go in several processes at once: each is told of once, or a gap says that not all are."""
+"""Many listeners that come and go at once: each is told of once, or a gap says that some were not."""
 
 from __future__ import annotations
 
