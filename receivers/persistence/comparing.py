@@ -14,7 +14,7 @@ from otel_fim.receivers.persistence.differ import Delta, Key, compare, key_of, k
 from otel_fim.receivers.persistence.dirty import Task
 from otel_fim.receivers.persistence.hosts import Host
 from otel_fim.receivers.persistence.item import Item, differences
-from otel_fim.receivers.persistence.kind import FileKind, Kind
+from otel_fim.receivers.persistence.kind import FileKind, Kind, Place
 from otel_fim.receivers.persistence.reader import NOT_LOOKED_AT, Reader
 from otel_fim.receivers.persistence.state import State
 from otel_fim.receivers.persistence.text import text_of
@@ -70,9 +70,18 @@ class Comparer:
         self._failing: set[str] = set()
         self.problems: dict[str, dict[bytes, str]] = {}
 
-    def read(self, kind: Kind) -> dict[Key, Item] | None:
-        """All items of a kind; None when it fails."""
-        return self._reading(kind, lambda: keyed(self._some(kind.read(self._host, self._reader))), {})
+    def read(self, kind: Kind, files: Mapping[bytes, Place] | None = None) -> dict[Key, Item] | None:
+        """All items of a kind; None when it fails. `files` are those of file events: a kind that does not list its
+        places each time learns of new ones in no other way."""
+
+        def read() -> dict[Key, Item]:
+            if isinstance(kind, FileKind):
+                for path, place in (files or {}).items():
+                    for _ in kind.read_file(path, place, self._reader):
+                        pass
+            return keyed(self._some(kind.read(self._host, self._reader)))
+
+        return self._reading(kind, read, {})
 
     def _some(self, items: Iterable[Item]) -> Iterator[Item]:
         """Not more than can be held: any user may lay out any number of files."""

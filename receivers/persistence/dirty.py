@@ -55,10 +55,12 @@ class Dirty:
         with self._changed:
             task = self._tasks.get(kind)
             if task is None:
-                task = self._tasks[kind] = Task(kind, now, now)
-                # Later events only put it off: whoever waits looks at the clock again then.
+                task = self._tasks[kind] = Task(kind, now, float("inf"))
+            due = min(now + self._debounce, task.first + self._debounce * _LONGEST_FACTOR)
+            if due < task.due:
+                # When events only put it off, whoever waits finds that out by itself.
                 self._changed.notify_all()
-            task.due = min(now + self._debounce, task.first + self._debounce * _LONGEST_FACTOR)
+            task.due = due
             if path is None or place is None:
                 task.whole = True
             elif len(task.files) < _MOST_FILES:

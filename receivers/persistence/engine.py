@@ -244,7 +244,7 @@ class Engine:
             found = self._comparer.read_files(kind, task)
             known = {key: item for key, item in known.items() if item.path in task.files}
         else:
-            found = self._comparer.read(kind)
+            found = self._comparer.read(kind, task.files)
         if found is not None:
             self._teller.tell(kind, self._comparer.compare(task.kind, known, found, task.new), task.causes)
             self._comparer.sees(task.kind)

@@ -165,12 +165,12 @@ def test_a_key_put_into_a_new_authorized_keys_is_one_record_that_names_who_did_i
     agents: Callable[[], Agent], tmp_path: Path
 ) -> None:
     home = tmp_path / "root/home/alice"
-    home.mkdir(parents=True)
+    (home / ".ssh").mkdir(parents=True)
     passwd = tmp_path / "root/etc/passwd"
     passwd.parent.mkdir(parents=True, exist_ok=True)
     passwd.write_text("alice:x:1000:1000::/home/alice:/bin/sh\n")
     agent = agents()
-    by_an_orphan(f'mkdir {home}/.ssh; echo "{_public_key()}" > {home}/.ssh/authorized_keys')
+    by_an_orphan(f'echo "{_public_key()}" > {home}/.ssh/authorized_keys')
     agent.wait(agent.told)
     by_an_orphan(f"rm {home}/.ssh/authorized_keys")
     agent.wait(lambda: len(agent.told()) == 2)

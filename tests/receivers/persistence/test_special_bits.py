@@ -241,6 +241,28 @@ def test_a_bit_that_is_set_during_the_first_walk_is_told_and_once(bench: Any, go
     assert len(bench.pipeline.told()) == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "content"),
+    [
+        ("special_bits", "/usr/bin/new", "x"),
+        ("web_documents", "/var/www/.user.ini", "auto_prepend_file = /tmp/x\n"),
+    ],
+)
+def test_a_file_event_counts_also_when_all_is_to_be_read_again(
+    bench: Any, kind: str, path: str, content: str
+) -> None:
+    engine = bench.start(kinds=[kind])
+    bench.write(path, content, 0o4755)
+    engine._dirty.later(kind, 60)
+    engine.heard([bench.file_event(path, events.FILE_CREATED, {names.PROCESS_PID: 7})])
+    task = engine._dirty.wait(time.monotonic() + 30)
+    assert task is not None
+    assert task.whole
+    engine.look(task)
+    [record] = bench.pipeline.take()
+    assert record.attributes[names.PROCESS_PID] == 7
+
+
 def test_the_baseline_has_what_the_walk_finds_later(bench: Any, go: threading.Event) -> None:
     bench.write("/usr/bin/su", b"su", 0o4755)
     bench.receiver(kinds=["special_bits"], interval="1h", baseline_records=True)
