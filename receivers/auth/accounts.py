@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final, TypeAlias
 
-from otel_fim.receivers.auth.event import AuthEvent, Kind
+from otel_fim.receivers.auth.event import AuthEvent, Kind, changed
 from otel_fim.receivers.auth.parse.shadow import SHADOW_ENTRY
 
 SHADOW: Final = "/etc/shadow"
@@ -52,7 +51,7 @@ class Accounts:
                 self._answers.popitem(last=False)
         # Another source tells of the same thing when the files are what they are now.
         return [
-            replace(
+            changed(
                 event,
                 action=action,
                 target_user=target,
@@ -98,7 +97,7 @@ class Accounts:
             self._locked[name] = is_now
         if was is None or is_now is None or was == is_now:
             return event
-        return replace(event, action="locked" if is_now else "unlocked")
+        return changed(event, action="locked" if is_now else "unlocked")
 
     def _membership(self, event: AuthEvent, text: str) -> list[AuthEvent]:
         group = event.group or ""
@@ -110,7 +109,7 @@ class Accounts:
         added = [("group_member_added", name) for name in sorted(now - before)]
         removed = [("group_member_removed", name) for name in sorted(before - now)]
         return [
-            replace(event, action=action, target_user=name, changes=()) for action, name in added + removed
+            changed(event, action=action, target_user=name, changes=()) for action, name in added + removed
         ]
 
     def _read_locked(self) -> dict[str, bool]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from otel_fim.receivers.auth.codec import from_json, to_json
@@ -44,7 +45,7 @@ class Merger:
         self._number = 0
         self._open: OrderedDict[int, Story] = OrderedDict()
         self._told: OrderedDict[int, Story] = OrderedDict()
-        self._index: dict[tuple[object, ...], list[Story]] = {}
+        self._index: dict[tuple[object, ...], dict[int, Story]] = {}
         self._seen: dict[tuple[str, str], Story] = {}
         self._poison: OrderedDict[tuple[str | None, str | None], tuple[float, int]] = OrderedDict()
         self.merged = 0
@@ -146,7 +147,7 @@ class Merger:
     def _siblings(self, story: Story) -> Iterator[Story]:
         if story.family == "fail":
             for pid in story.pids:
-                for other in self._index.get((story.family, "pid", pid), ()):
+                for other in self._index.get((story.family, "pid", pid), {}).values():
                     if other is not story and other.pids == {pid}:
                         yield other
 
@@ -165,10 +166,8 @@ class Merger:
         for event in story.sightings:
             for key in _keys(event, story.family):
                 stories = self._index.get(key)
-                if stories is not None and story in stories:
-                    stories.remove(story)
-                    if not stories:
-                        del self._index[key]
+                if stories is not None and stories.pop(story.number, None) is not None and not stories:
+                    del self._index[key]
             if event.identity is not None:
                 self._seen.pop((event.sources[0], event.identity), None)
 
@@ -214,9 +213,7 @@ class Merger:
         if event.identity is not None:
             self._seen[event.sources[0], event.identity] = story
         for key in _keys(event, story.family):
-            stories = self._index.setdefault(key, [])
-            if story not in stories[-_CANDIDATES:]:
-                stories.append(story)
+            self._index.setdefault(key, {})[story.number] = story
 
     # --- Which story ---------------------------------------------------------------------------------------------
 
@@ -227,13 +224,21 @@ class Merger:
 
     def _find(self, event: AuthEvent, family: str) -> Story | None:
         """The story that the event belongs to: of one process first, then of whoever it may be."""
-        exact = [key for key in _keys(event, family) if key[1] in ("pid", "login")]
-        rest = [key for key in _keys(event, family) if key[1] not in ("pid", "login")]
+        exact: list[tuple[object, ...]] = []
+        rest: list[tuple[object, ...]] = []
+        for key in _keys(event, family):
+            (exact if key[1] in ("pid", "login") else rest).append(key)
+        pid = event.pid if event.exact_pid else None
         for keys in (exact, rest):
             found: dict[int, Story] = {}
             for key in keys:
-                for story in self._index.get(key, ())[-_CANDIDATES:]:
-                    found[story.number] = story
+                stories = self._index.get(key)
+                if stories is None:
+                    continue
+                for story in islice(reversed(stories.values()), _CANDIDATES):
+                    # Another process's story needs no closer look: in a burst nearly all are.
+                    if pid is None or not story.pids or pid in story.pids or pid in story.helpers:
+                        found[story.number] = story
             fitting = [story for story in found.values() if self._fits(event, story, family)]
             if fitting:
                 return min(fitting, key=lambda story: (story.earliest, story.number))
@@ -241,8 +246,6 @@ class Merger:
 
     def _fits(self, event: AuthEvent, story: Story, family: str) -> bool:
         same_process = event.pid is not None and (event.pid in story.pids or event.pid in story.helpers)
-        if event.pid is not None and event.exact_pid and story.pids and not same_process:
-            return False
         if event.login_key is not None:
             keys = {each.login_key for each in story.sightings}
             if event.login_key in keys:

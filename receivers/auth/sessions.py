@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from otel_fim.host import procfs
 from otel_fim.host.sessions import LoginSession
 from otel_fim.host.table import ProcessTable
-from otel_fim.receivers.auth.event import AuthEvent, Kind, Weight
+from otel_fim.receivers.auth.event import AuthEvent, Kind, Weight, changed
 from otel_fim.receivers.auth.parse import build, utmp
 
 _LIMIT: Final = 4096
@@ -104,7 +104,7 @@ class Sessions:
             if login.session_id is None and event.part in _BEGUN:
                 login.session_id = event.session_id
         self._learn(login)
-        return replace(event, session_id=login.session_id) if begun else event
+        return changed(event, session_id=login.session_id) if begun else event
 
     def told(self, event: AuthEvent) -> AuthEvent:
         """The event of a login as it is told: last chance to find its session."""
@@ -117,7 +117,7 @@ class Sessions:
                 if login.session_id is None:
                     login.session_id = self._session_of(event.pid, login, event.time_unix_nano)
                 self._learn(login)
-                return replace(event, session_id=login.session_id, host_session=login.host_session)
+                return changed(event, session_id=login.session_id, host_session=login.host_session)
         if event.kind is Kind.LOGOUT and event.login_key is not None:
             ended = self._active.pop(event.login_key, None)
             self._learned.pop(event.login_key, None)
@@ -190,7 +190,7 @@ class Sessions:
         login = self._ended_by(event)
         if login is None:
             return event
-        return replace(
+        return changed(
             event,
             weight=Weight.DECISION if event.weight is Weight.SUPPORT else event.weight,
             login_key=login.key,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Final
 
-from otel_fim.receivers.auth.event import AuthEvent, Kind, Weight
+from otel_fim.receivers.auth.event import AuthEvent, Kind, Weight, changed
 from otel_fim.receivers.auth.parse import build, values
 
 _SECOND: Final = 1_000_000_000
@@ -27,6 +28,7 @@ _LINE_FACTS: Final = frozenset(
     }
 )
 _FACTS: Final = tuple(each.name for each in fields(AuthEvent) if each.name not in _LINE_FACTS)
+_ALL: Final = attrgetter(*_FACTS)
 REFUSALS: Final = frozenset({build.NOT_ALLOWED, build.ACCOUNT_LOCKED, build.ACCOUNT_EXPIRED})
 
 
@@ -96,9 +98,11 @@ def fold(story: Story, siblings: Iterable[Story] = ()) -> AuthEvent:
     """
     order = sorted(story.sightings, key=_rank)
     main = order[0]
-    facts: dict[str, object] = {}
-    for name in _FACTS:
-        facts[name] = next((value for event in order if (value := getattr(event, name)) is not None), None)
+    facts: dict[str, object] = dict(zip(_FACTS, _ALL(main), strict=True))
+    for event in order[1:]:
+        for name, value in zip(_FACTS, _ALL(event), strict=True):
+            if value is not None and facts[name] is None:
+                facts[name] = value
     if main.kind is Kind.LOGIN:
         facts |= _session(order)
     for event in order:
@@ -124,9 +128,9 @@ def fold(story: Story, siblings: Iterable[Story] = ()) -> AuthEvent:
         (max(1, event.count) for event in order if event.weight is main.weight),
         default=1,
     )
-    return replace(
+    return changed(
         main,
-        **facts,  # type: ignore[arg-type]
+        **facts,
         sources=tuple(sorted({source for event in order for source in event.sources})),
         changes=tuple(changes),
         count=count,

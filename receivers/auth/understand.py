@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from otel_fim.host.identities import Identities
 from otel_fim.receivers.auth.accounts import Accounts
-from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind
+from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind, changed
 from otel_fim.receivers.auth.parse import Parser
 from otel_fim.receivers.auth.sessions import Sessions
 
@@ -38,7 +37,7 @@ class Understanding:
             names["target_user"] = self._identities.user(event.target_user_id)
         if event.group is None and event.group_id is not None and event.action.startswith("group"):
             names["group"] = self._identities.group(event.group_id)
-        return replace(event, **names) if names else event  # type: ignore[arg-type]
+        return changed(event, **names) if names else event
 
     def _behind(self, event: AuthEvent) -> AuthEvent:
         """The login from which someone used another user's rights or changed an account."""
@@ -57,4 +56,4 @@ class Understanding:
         actor = {}
         if event.kind is Kind.ACCOUNT and event.user is None:
             actor = {"user": self._identities.user(user_id), "user_id": user_id}
-        return replace(event, session_id=session_id, login_user_id=user_id, **actor)  # type: ignore[arg-type]
+        return changed(event, session_id=session_id, login_user_id=user_id, **actor)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from otel_fim.receivers.auth.event import AuthEvent, Entry
+from otel_fim.receivers.auth.event import AuthEvent, Entry, changed
 from otel_fim.receivers.auth.parse import (
     audit,
     doas,
@@ -100,7 +100,7 @@ class Parser:
         for event in events:
             if not trust.believable(entry, event, self._user_name):
                 raise RejectedError("forged")
-        return tuple(replace(event, count=count) for event in events) if count > 1 else events
+        return tuple(changed(event, count=count) for event in events) if count > 1 else events
 
     def _events(self, entry: Entry) -> tuple[AuthEvent, ...]:
         gdm = None if entry.identifier else _GDM.fullmatch(entry.message)

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind
+from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind, changed
 from otel_fim.receivers.auth.parse import build, pam, values
 from otel_fim.receivers.auth.sources.audit_message import parse_fields
 
@@ -101,7 +101,7 @@ class _Record:
             working_directory=self.fields.get("msg.cwd"),
             reason=None if self.success else build.NOT_ALLOWED,
         )
-        return (replace(event, part="command") if self.success else build.hint(event, "command", 5.0),)
+        return (changed(event, part="command") if self.success else build.hint(event, "command", 5.0),)
 
     def refused(self, kind: str) -> tuple[AuthEvent, ...]:
         """A failed check. One that went well is followed by what it was for."""
@@ -125,7 +125,7 @@ class _Record:
         )
         # The program's own line comes when PAM's delay is over.
         patience = 120.0 if service in ("sudo", "sudo-i") else 10.0
-        return tuple(replace(event, patience=patience) for event in events)
+        return tuple(changed(event, patience=patience) for event in events)
 
     def _pam_service(self) -> str | None:
         """The program as PAM's configuration calls it; None for one that is nobody's login and nobody's privilege."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
-from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind, Weight
+from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind, Weight, changed
 from otel_fim.receivers.auth.parse import values
 
 # Reasons of names.OTEL_FIM_AUTH_REASON.
@@ -24,6 +23,8 @@ END: Final = "end"
 PAM: Final = "pam"
 SESSION: Final = "session"
 
+_NOTHING: Final = AuthEvent(Kind.LOGIN, 0, (), "")
+
 
 def make(entry: Entry, kind: Kind, action: str, **facts: Any) -> AuthEvent:
     """An event with the entry's time, source, process, session and text."""
@@ -32,11 +33,12 @@ def make(entry: Entry, kind: Kind, action: str, **facts: Any) -> AuthEvent:
     if entry.trusted:
         facts.setdefault("session_id", values.number(entry.fields.get("_AUDIT_SESSION")))
         facts.setdefault("login_user_id", values.number(entry.fields.get("_AUDIT_LOGINUID")))
-    return AuthEvent(
-        kind,
-        entry.time_unix_nano,
-        (entry.source,),
-        action,
+    return changed(
+        _NOTHING,
+        kind=kind,
+        time_unix_nano=entry.time_unix_nano,
+        sources=(entry.source,),
+        action=action,
         trusted=entry.trusted,
         identity=entry.identity,
         identifier=entry.identifier,
@@ -47,9 +49,9 @@ def make(entry: Entry, kind: Kind, action: str, **facts: Any) -> AuthEvent:
 
 def hint(event: AuthEvent, part: str, patience: float | None = None) -> AuthEvent:
     """The event as a hint, which waits `patience` seconds for its decision."""
-    return replace(event, part=part, weight=Weight.HINT, patience=patience)
+    return changed(event, part=part, weight=Weight.HINT, patience=patience)
 
 
 def support(event: AuthEvent, part: str) -> AuthEvent:
     """The event as support."""
-    return replace(event, part=part, weight=Weight.SUPPORT)
+    return changed(event, part=part, weight=Weight.SUPPORT)

@@ -7,10 +7,9 @@ them on macOS 12 to 15. Other systems of Apple's change their words too often to
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Final
 
-from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind
+from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind, changed
 from otel_fim.receivers.auth.parse import build, values
 
 _PROCESS: Final = re.compile(r"(USER|DEAD)_PROCESS: ([0-9]{1,9}) (\S{1,32})")
@@ -35,7 +34,7 @@ def parse_login(entry: Entry) -> tuple[AuthEvent, ...]:
         part="process",
     )
     # The line has no name; the user id is that of login itself, which runs as root.
-    return (replace(event, user_known=True) if begins else build.support(event, build.END),)
+    return (changed(event, user_known=True) if begins else build.support(event, build.END),)
 
 
 def parse_authd(entry: Entry) -> tuple[AuthEvent, ...]:

@@ -7,10 +7,9 @@ fields before `user=` are written by root's programs; the user's name stands las
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Final
 
-from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind
+from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind, changed
 from otel_fim.receivers.auth.parse import build, values
 
 _PREFIX: Final = re.compile(
@@ -112,7 +111,7 @@ def failed(
         event = build.make(
             entry, Kind.LOGIN, "login", outcome=build.FAILURE, service=service, user=user, **facts
         )
-        event = replace(event, exact_pid=service != "sshd")
+        event = changed(event, exact_pid=service != "sshd")
     else:
         # sudo asks for the password of who calls, su and the others for that of whom they become.
         facts.pop("user_known", None)

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind
+from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind, changed
 from otel_fim.receivers.auth.parse import build, values
 from otel_fim.receivers.auth.parse.values import RejectedError
 
@@ -238,7 +238,7 @@ def _logout(entry: Entry, peer: _Peer) -> AuthEvent:
         source_port=peer.port,
     )
     # The line is written by a helper that runs as the user; the session's own end is told by its parent.
-    return replace(build.hint(event, build.END), exact_pid=False)
+    return changed(build.hint(event, build.END), exact_pid=False)
 
 
 def _error(entry: Entry, text: str) -> tuple[AuthEvent, ...]:
@@ -249,13 +249,13 @@ def _error(entry: Entry, text: str) -> tuple[AuthEvent, ...]:
         event = _failure(
             entry, peer, "maximum", reason=build.TOO_MANY_ATTEMPTS, user_known=None if known else False
         )
-        return (replace(event, patience=None),)
+        return (changed(event, patience=None),)
     if text.startswith("PAM: ") and " for " in text and " from " in text:
         return _pam_error(entry, text.removeprefix("PAM: "))
     if text.startswith("Timeout before authentication for "):
         # The connection that timed out is another process's; it is known by address and port alone.
         peer = _address_port(text.removeprefix("Timeout before authentication for "))
-        return (replace(_support(entry, peer, build.END), exact_pid=False),)
+        return (changed(_support(entry, peer, build.END), exact_pid=False),)
     return ()
 
 

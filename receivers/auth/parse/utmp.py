@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Final
 
-from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind
+from otel_fim.receivers.auth.event import AuthEvent, Entry, Kind, changed
 from otel_fim.receivers.auth.parse import build, values
 
 PRESENT: Final = "present"
@@ -73,7 +72,7 @@ def _failed(entry: Entry) -> AuthEvent:
         source_address=_address(entry),
         reason=build.WRONG_CREDENTIALS,
     )
-    return replace(event, user=None) if event.user is not None and len(event.user) >= CUT else event
+    return changed(event, user=None) if event.user is not None and len(event.user) >= CUT else event
 
 
 def _address(entry: Entry) -> str | None:

@@ -139,7 +139,12 @@ class FileSource(ThreadedSource):
 
     def start(self, sink: Sink, position: Position = None) -> None:
         # Here, so that what is written from now on is read whenever the thread gets to run.
-        self._tail: Tail | None = self._make_tail(sink)
+        tail = self._make_tail(sink)
+        self._tail: Tail | None = tail
+        if position is None and (first := tail.begin()) is not None:
+            # An agent that is stopped before the thread has looked goes on from here. The thread meets the error again.
+            with contextlib.suppress(Exception):
+                sink.entries([], first)
         super().start(sink, position)
 
     def _make_tail(self, sink: Sink) -> Tail:

@@ -101,6 +101,12 @@ class Tail:
             file.close()
         self._queue.clear()
 
+    def begin(self) -> Position:
+        """Where a tail without a former position begins; None while there is no file."""
+        with contextlib.suppress(OSError):
+            self._adopt()
+        return self.position() if self._queue else None
+
     def restore(self, position: Position) -> None:
         """Goes on where a former tail was. Raises `ValueError` for what is no position of a tail."""
         places, self._seen, self._newest = decode(position)

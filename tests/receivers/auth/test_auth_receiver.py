@@ -211,7 +211,9 @@ def test_a_login_from_before_the_agent_ends_with_its_user(host: Host) -> None:
 def test_what_is_written_while_the_agent_is_down_is_told_once(host: Host) -> None:
     host.start().stop(5.0)
     host.write(ACCEPTED)
-    host.start().stop(5.0)
+    receiver = host.start()
+    host.wait(1)
+    receiver.stop(5.0)
     assert len(host.told()) == 1
     host.start().stop(5.0)
     assert len(host.told()) == 1
