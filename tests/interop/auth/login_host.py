@@ -297,9 +297,11 @@ class LoginHost:
     def _end_the_rest(self) -> None:
         """Kills what still runs inside, such as a shell whose connection was cut."""
         assert self._holder is not None
-        for pid in self.inside() - {self._holder.pid}:
+        holder = {self._holder.pid}
+        for pid in self.inside() - holder:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: self.inside() <= holder, "the end of all that ran inside")
 
     def _users(self) -> None:
         self.path("/root/answer").write_text(ANSWER)
