@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from otel_fim.host import quick
 from otel_fim.host.quick import read_small, readlink
 
 UNSET_ID: Final = 0xFFFFFFFF
@@ -166,11 +167,19 @@ def read_login_ids(pid: int) -> tuple[int | None, int | None]:
     return _read_id(b"/proc/%d/loginuid" % pid, pid), _read_id(b"/proc/%d/sessionid" % pid, pid)
 
 
+def read_session_id(pid: int) -> int | None:
+    """The audit session alone: as long as it is the same, so is the login uid.
+
+    Raises `OSError` when there is no such process (any more).
+    """
+    return _read_id(b"/proc/%d/sessionid" % pid, pid)
+
+
 def _read_id(path: bytes, pid: int) -> int | None:
     try:
         return parse_id(read_small(path))
     except FileNotFoundError:
-        if os.path.lexists(f"/proc/{pid}"):
+        if quick.exists(b"/proc/%d" % pid):
             return None
         raise
 
@@ -197,7 +206,7 @@ def _read_link(pid: int, link: bytes) -> bytes | None:
     try:
         path = readlink(link)
     except FileNotFoundError:
-        if os.path.lexists(f"/proc/{pid}"):
+        if quick.exists(b"/proc/%d" % pid):
             return None
         raise
     if path.endswith(_DELETED) and _is_unlinked(link):
@@ -208,7 +217,7 @@ def _read_link(pid: int, link: bytes) -> bytes | None:
 def _is_unlinked(link: bytes) -> bool:
     # A file can have " (deleted)" in its name; one without a link left has been deleted.
     try:
-        return os.stat(link).st_nlink == 0
+        return quick.link_count(link) == 0
     except OSError:
         return True
 

@@ -2,7 +2,8 @@
 
 Python gives the lock up for each system call. A thread that then has to wait for it behind one that computes
 gets it back 5 ms later (`sys.getswitchinterval`): long enough for the process that is to be read to be gone. Only
-for /proc, pidfds and descriptors of the kernel's own: nothing here may touch a disk or a network.
+for what the kernel answers out of its own memory: nothing here may touch a disk, a network, or the memory of another
+process (`cmdline` and `environ` in /proc), which that process can have anybody wait for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import threading
 from typing import Final, NamedTuple
 
 _SIZE: Final = 8192
@@ -23,6 +25,8 @@ _STATX_IDENTITY: Final = struct.Struct("=32xQQ48xqI4xqI4x8xII")
 """`stx_ino`, `stx_size`, `stx_ctime`, `stx_mtime`, `stx_dev_major` and `stx_dev_minor`."""
 _STATX_INO_AT: Final = struct.Struct("=32xQ")
 """`stx_ino` in struct statx, which is laid out alike everywhere (statx(2))."""
+_STATX_NLINK: Final = 0x4
+_STATX_NLINK_AT: Final = struct.Struct("=16xI")
 
 
 class FileIdentity(NamedTuple):
@@ -46,7 +50,20 @@ _readlink.argtypes = (ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
 _readlink.restype = ctypes.c_ssize_t
 _close = _libc.close
 _close.argtypes = (ctypes.c_int,)
+_access = _libc.access
+_access.argtypes = (ctypes.c_char_p, ctypes.c_int)
 _statx = getattr(_libc, "statx", None)
+
+
+class _Buffer(threading.local):
+    """One for each thread: another one may run between the call and the copy."""
+
+    def __init__(self) -> None:
+        self.content = ctypes.create_string_buffer(_SIZE)
+        self.address = ctypes.addressof(self.content)
+
+
+_buffer = _Buffer()
 
 
 def _error(path: bytes | None = None) -> OSError:
@@ -56,13 +73,30 @@ def _error(path: bytes | None = None) -> OSError:
 
 def read_small(path: bytes) -> bytes:
     """A file of /proc, up to 8 KiB, in one read, which the kernel answers consistently. Raises `OSError`."""
+    address = _buffer.address
     descriptor = _open(path, os.O_RDONLY | os.O_CLOEXEC)
     if descriptor < 0:
         raise _error(path)
-    try:
-        return read(descriptor, _SIZE)
-    finally:
-        _close(descriptor)
+    length = _read(descriptor, address, _SIZE)
+    # Before anything else asks the system: the error's number is the last call's.
+    error = _error(path) if length < 0 else None
+    _close(descriptor)
+    if error is not None:
+        raise error
+    return ctypes.string_at(address, length)
+
+
+def open_small(path: bytes) -> int:
+    """A descriptor of a file of /proc: of the process that has the pid now, and of no later one. Raises `OSError`."""
+    descriptor = int(_open(path, os.O_RDONLY | os.O_CLOEXEC))
+    if descriptor < 0:
+        raise _error(path)
+    return descriptor
+
+
+def exists(path: bytes) -> bool:
+    """Whether there is such a file in /proc."""
+    return int(_access(path, os.F_OK)) == 0
 
 
 def read(descriptor: int, size: int) -> bytes:
@@ -76,11 +110,23 @@ def read(descriptor: int, size: int) -> bytes:
 
 def readlink(path: bytes) -> bytes:
     """The target of a link in /proc. Raises `OSError`."""
-    buffer = ctypes.create_string_buffer(_SIZE)
-    length = _readlink(path, buffer, _SIZE)
+    address = _buffer.address
+    length = _readlink(path, address, _SIZE)
     if length < 0:
         raise _error(path)
-    return ctypes.string_at(buffer, length)
+    return ctypes.string_at(address, length)
+
+
+def link_count(link: bytes) -> int:
+    """How many names what a link in /proc leads to has, as far as the kernel knows without asking a server. Raises
+    `OSError`."""
+    if _statx is None:
+        return os.stat(link).st_nlink
+    buffer = ctypes.create_string_buffer(_STATX_SIZE)
+    if _statx(_AT_FDCWD, link, _AT_STATX_DONT_SYNC, _STATX_NLINK, buffer) < 0:
+        raise _error(link)
+    (count,) = _STATX_NLINK_AT.unpack_from(buffer)
+    return int(count)
 
 
 def file_identity(link: bytes) -> FileIdentity:

@@ -55,7 +55,7 @@ class ProcessConfig(ComponentConfig):
     """Send the SHA-256 of executables. Each is read once, and again when it has changed."""
     hash_max_size: ByteSize = 256 * 2**20
     """Larger executables carry `otel_fim.process.not_hashed` = too_large."""
-    receive_buffer: ByteSize = Field(default=16 * 2**20, ge=4096)
+    receive_buffer: ByteSize = Field(default=32 * 2**20, ge=4096)
     """proc_connector only: the kernel's buffer for events that the agent has not read yet. What does not fit is
     lost, which is told as a coverage gap."""
     max_pending: int = Field(default=32768, ge=256)

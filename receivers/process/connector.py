@@ -14,7 +14,7 @@ from otel_fim.receivers.process import cn_proc
 _NETLINK_CONNECTOR: Final = 11
 _SO_ATTACH_FILTER: Final = 26
 _SO_RCVBUFFORCE: Final = 33
-_BATCH: Final = 128
+BATCH: Final = 128
 _INIT_PID_NAMESPACE: Final = 0xEFFFFFFC
 _INIT_USER_NAMESPACE: Final = 0xEFFFFFFD
 """include/uapi/linux/nsfs.h, include/linux/proc_ns.h: the inodes of the first namespaces."""
@@ -39,6 +39,9 @@ class _SocketAddress(ctypes.Structure):
         ("port", ctypes.c_uint32),
         ("groups", ctypes.c_uint32),
     )
+
+
+_ADDRESS_SIZE: Final = ctypes.sizeof(_SocketAddress)
 
 
 class _MessageHeader(ctypes.Structure):
@@ -97,11 +100,9 @@ class Connector:
         self._socket.close()
 
     def receive(self) -> list[bytes]:
-        """What waits, at most 128 messages; empty when nothing does. Raises `OverflowedError`."""
+        """What waits, at most `BATCH` messages; with fewer nothing waited any more. Raises `OverflowedError`."""
         # Without giving up the interpreter's lock: it would come back when the process is gone (see host.quick).
-        for header in self._headers:
-            header.header.name_length = ctypes.sizeof(_SocketAddress)
-        count = self._recvmmsg(self._socket.fileno(), self._headers, _BATCH, socket.MSG_DONTWAIT, None)
+        count = self._recvmmsg(self._descriptor, self._headers, BATCH, socket.MSG_DONTWAIT, None)
         if count < 0:
             number = ctypes.get_errno()
             if number in (errno.EAGAIN, errno.EINTR):
@@ -109,25 +110,32 @@ class Connector:
             if number == errno.ENOBUFS:
                 raise OverflowedError
             raise OSError(number, os.strerror(number))
-        return [
-            ctypes.string_at(self._buffers[at], self._headers[at].length)
-            for at in range(count)
+        messages = []
+        for at in range(count):
+            multi = self._headers[at]
+            multi.header.name_length = _ADDRESS_SIZE
+            start = at * cn_proc.MAX_MESSAGE_BYTES
             # Only the kernel's own word counts: others may write to this port, with the right capability.
-            if self._names[at].port == 0
-        ]
+            foreign = self._names[at].port != 0
+            messages.append(b"" if foreign else bytes(self._view[start : start + multi.length]))
+        return messages
 
     def _prepare(self) -> None:
         library = ctypes.PyDLL(None, use_errno=True)
         self._recvmmsg = library.recvmmsg
-        self._buffers = [ctypes.create_string_buffer(cn_proc.MAX_MESSAGE_BYTES) for _ in range(_BATCH)]
-        self._vectors = (_IoVector * _BATCH)()
-        self._names = (_SocketAddress * _BATCH)()
-        self._headers = (_MultiHeader * _BATCH)()
-        for at in range(_BATCH):
-            self._vectors[at].base = ctypes.addressof(self._buffers[at])
+        self._descriptor = self._socket.fileno()
+        self._buffer = ctypes.create_string_buffer(cn_proc.MAX_MESSAGE_BYTES * BATCH)
+        self._view = memoryview(self._buffer).cast("B")
+        start = ctypes.addressof(self._buffer)
+        self._vectors = (_IoVector * BATCH)()
+        self._names = (_SocketAddress * BATCH)()
+        self._headers = (_MultiHeader * BATCH)()
+        for at in range(BATCH):
+            self._vectors[at].base = start + at * cn_proc.MAX_MESSAGE_BYTES
             self._vectors[at].length = cn_proc.MAX_MESSAGE_BYTES
             header = self._headers[at].header
             header.name = ctypes.addressof(self._names[at])
+            header.name_length = _ADDRESS_SIZE
             header.vectors = ctypes.addressof(self._vectors[at])
             header.vector_count = 1
 

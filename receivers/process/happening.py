@@ -12,6 +12,8 @@ Action = Literal["exec", "fork", "scan", "exit"]
 PROC_CONNECTOR: Final = "proc_connector"
 PSUTIL: Final = "psutil"
 SCAN: Final = "scan"
+AMBIGUOUS_NANOSECONDS: Final = 2_000_000
+"""Before an exec is told, the new program has been in place for a moment."""
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +23,9 @@ class Image:
     The watching thread fills in what it could read before the process went on; the reporting thread completes it
     (`resolved`). `since_ns` and `read_until_ns` are on the monotonic clock: the exec, and the end of the reading.
     `next` is the image that followed so soon after that what was read may already have been of that one.
+    `arguments` come from a thread of their own: `asked_at` (monotonic seconds) is when they were asked for, 0 when they
+    are not waited for (any more), `arguments_ns` when they were read, `until_ns` when the process started its next
+    program (0: not).
     """
 
     pid: int
@@ -28,6 +33,9 @@ class Image:
     executable: str | None = None
     identity: FileIdentity | None = None
     arguments: tuple[str, ...] | None = None
+    arguments_ns: int = 0
+    asked_at: float = 0.0
+    until_ns: int = 0
     read_until_ns: int = 0
     next: Image | None = None
     command: str | None = None

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from otel_fim.host import procfs
 from otel_fim.host.process import Process
 from otel_fim.receivers.process.happening import Image
+from otel_fim.receivers.process.logins import Login
 
 
 @dataclass(slots=True, eq=False)
 class Live:
     """A running process. `started_ns` and `ticks` are None when its start was not seen; `told` is whether its start
-    has been reported, or need not be; `own` and `kernel` ones are never reported."""
+    has been reported, or need not be; `own` and `kernel` ones are never reported. `login` is None when unknown."""
 
     process: Process
     image: Image
@@ -22,16 +23,30 @@ class Live:
     own: bool = False
     kernel: bool = False
     missing: tuple[str, ...] = ()
+    login: Login | None = None
 
 
-def confirmed_start(pid: int, ticks: int) -> int:
-    """The start time that /proc has for the process, when it is still there. The kernel notes it some time before it
+def running_since(pid: int, latest_ticks: int) -> int | None:
+    """The start time that /proc has for the process, None when it is gone. The kernel notes it some time before it
     tells of the start, a long time when the machine is busy; whoever has the pid next starts later."""
     try:
         found = procfs.read_stat(pid).start_ticks
     except (OSError, ValueError):
-        return ticks
-    return min(found, ticks)
+        return None
+    return found if found <= latest_ticks + 1 else None
+
+
+def directory_at_start(pid: int | None, parent_pid: int) -> str | None:
+    """The working directory of a process that was just made, its parent's when it is gone (`pid` None) already."""
+    for each in (pid, parent_pid):
+        if each:
+            try:
+                path = procfs.read_working_directory(each)
+            except (OSError, ValueError):
+                continue
+            if path is not None:
+                return procfs.text(path)
+    return None
 
 
 def has_ended(stat: procfs.Stat) -> bool:

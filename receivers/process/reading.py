@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,7 +9,9 @@ from typing import Any, Final
 from otel_fim.host import procfs, quick
 from otel_fim.host.cgroup import parse_cgroup
 from otel_fim.host.snapshot import Snapshot, terminal_name
+from otel_fim.receivers.process.command_lines import CommandLines
 from otel_fim.receivers.process.happening import Image
+from otel_fim.receivers.process.logins import Login, read_login
 
 _TRUSTED_NANOSECONDS: Final = 3_000_000
 """No kernel hands out all its pids in this time (32768 of them, 300 ns each, half of them in use: 4.9 ms)."""
@@ -18,37 +19,44 @@ _TRUSTED_NANOSECONDS: Final = 3_000_000
 
 @dataclass(slots=True)
 class Reading:
-    """`known`: fields of `Process` with what was read; `missing`: those that could not be."""
+    """`known`: fields of `Process` with what was read; `missing`: those that could not be. `login` is as far as known
+    before, then as read."""
 
     known: dict[str, Any] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     gone: bool = False
+    login: Login | None = None
 
 
 class Reader:
-    """Reads the quickest to disappear first. For one thread."""
+    """Reads the quickest to disappear first. For one thread. `lines` reads command lines, None for none."""
 
-    def __init__(self, *, arguments: bool) -> None:
-        self._arguments = arguments
+    def __init__(self, lines: CommandLines | None = None) -> None:
+        self._lines = lines
 
-    def program(self, image: Image, start_ticks: int | None, event_ns: int) -> Reading:
+    def program(self, image: Image, start_ticks: int | None, event_ns: int, login: Login | None) -> Reading:
         """After an exec: fills `image`, and gives the rest. Nothing of it counts when the pid is someone else's by now
         (`start_ticks`, unknown with None, says whose it was)."""
-        pid, found = image.pid, Reading()
+        pid, found = image.pid, Reading(login=login)
         link = b"/proc/%d/exe" % pid
+        descriptor = -1
         try:
             path = procfs.read_executable(pid)
             if path is not None:
                 image.executable = procfs.text(path)
                 image.identity = quick.file_identity(link)
-                if self._arguments:
-                    image.arguments = _arguments(pid)
+                if self._lines is not None:
+                    descriptor = quick.open_small(b"/proc/%d/cmdline" % pid)
         except (OSError, ValueError) as error:
             found.gone = not isinstance(error, PermissionError)
         proven = self._surroundings(pid, start_ticks, found)
         if proven is False or (proven is None and time.monotonic_ns() - event_ns > _TRUSTED_NANOSECONDS):
-            image.executable = image.identity = image.arguments = None
-            found = Reading(gone=True)
+            image.executable = image.identity = None
+            found = Reading(gone=True, login=login)
+            if descriptor >= 0:
+                quick.close(descriptor)
+        elif descriptor >= 0 and self._lines is not None:
+            self._lines.ask(image, descriptor)
         image.read_until_ns = time.monotonic_ns()
         found.known["executable_path"] = image.executable
         image.command = found.known.get("command")
@@ -60,32 +68,20 @@ class Reader:
         if taken.executable is None:
             return image
         image.executable = procfs.text(taken.executable)
-        with contextlib.suppress(OSError):
+        try:
             image.identity = quick.file_identity(b"/proc/%d/exe" % image.pid)
-        if self._arguments:
-            with contextlib.suppress(OSError):
-                image.arguments = _arguments(image.pid)
+            if self._lines is not None:
+                self._lines.ask(image, quick.open_small(b"/proc/%d/cmdline" % image.pid))
+        except OSError:
+            pass
         return image
 
-    def running(self, pid: int, start_ticks: int | None) -> Reading:
+    def running(self, pid: int, start_ticks: int | None, login: Login | None) -> Reading:
         """Some time after a fork: what may have changed since."""
-        found = Reading()
+        found = Reading(login=login)
         if self._surroundings(pid, start_ticks, found) is not True:
-            return Reading(gone=True)
+            return Reading(gone=True, login=login)
         return found
-
-    def lasting(self, pid: int, start_ticks: int | None) -> dict[str, Any]:
-        """Of a parent whose child is gone: what the child had from it."""
-        found = Reading()
-        try:
-            if start_ticks is not None and procfs.read_stat(pid).start_ticks > start_ticks + 1:
-                return {}
-        except (OSError, ValueError):
-            return {}
-        for read in (_login, _directory):
-            with contextlib.suppress(OSError, ValueError):
-                read(pid, found)
-        return found.known
 
     def credentials(self, pid: int) -> dict[str, Any]:
         """User and group ids."""
@@ -123,16 +119,9 @@ class Reader:
         return True
 
 
-def _arguments(pid: int) -> tuple[str, ...] | None:
-    content = quick.read_small(b"/proc/%d/cmdline" % pid)
-    if not content:
-        return None
-    return tuple(procfs.text(each) for each in content.removesuffix(b"\0").split(b"\0"))
-
-
 def _login(pid: int, found: Reading) -> None:
-    login, session = procfs.read_login_ids(pid)
-    found.known["login_user_id"], found.known["session_id"] = login, session
+    found.login = read_login(pid, found.login)
+    found.known["login_user_id"], found.known["session_id"] = found.login[:2]
 
 
 def _directory(pid: int, found: Reading) -> None:

@@ -12,6 +12,7 @@ from otel_fim.component import Health, Receiver, ReceiverContext, StartError
 from otel_fim.host.exits import ExitAccounting
 from otel_fim.host.snapshot import read_snapshot
 from otel_fim.names import metrics
+from otel_fim.receivers.process.command_lines import CommandLines
 from otel_fim.receivers.process.config import ProcessConfig
 from otel_fim.receivers.process.connector import Connector, UnavailableError
 from otel_fim.receivers.process.happening import PSUTIL
@@ -40,6 +41,7 @@ class ProcessReceiver(Receiver[ProcessConfig]):
         self._own_pid = own_pid
         self._reporter: Reporter | None = None
         self._accounting: ExitAccounting | None = None
+        self._lines: CommandLines | None = None
         self._watching: Told | Polled | None = None
 
     def start(self) -> None:
@@ -49,7 +51,9 @@ class ProcessReceiver(Receiver[ProcessConfig]):
             with contextlib.suppress(OSError):
                 # Without it, the program of a process that is gone at once is not known.
                 self._accounting = ExitAccounting()
-        self._reporter = Reporter(self.config, self.context, self._accounting)
+        if self.config.command_line != "none":
+            self._lines = CommandLines()
+        self._reporter = Reporter(self.config, self.context, self._accounting, self._lines)
         self._watching = self._told(connector) if connector is not None else self._polled(reason)
         self._reporter.start()
         self._watching.start()
@@ -61,6 +65,8 @@ class ProcessReceiver(Receiver[ProcessConfig]):
             self._watching.stop(min(_WATCH_STOP_SECONDS, timeout))
         if self._reporter is not None:
             self._reporter.stop(max(0.1, deadline - time.monotonic()))
+        if self._lines is not None:
+            self._lines.close()
         if self._accounting is not None:
             self._accounting.close()
         self.context.report(Health.STOPPED, "")
@@ -91,7 +97,7 @@ class ProcessReceiver(Receiver[ProcessConfig]):
             Tracker(
                 self.context.processes,
                 self._reporter.put,
-                arguments=self.config.command_line != "none",
+                lines=self._lines,
                 own_pid=self._own_pid,
             ),
             self.context.processes,
@@ -115,7 +121,7 @@ class ProcessReceiver(Receiver[ProcessConfig]):
         tracker = Tracker(
             self.context.processes,
             self._reporter.put,
-            arguments=self.config.command_line != "none",
+            lines=self._lines,
             own_pid=self._own_pid,
             backend=PSUTIL,
             read=read,

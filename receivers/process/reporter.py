@@ -13,9 +13,10 @@ from otel_fim.host.exits import ExitAccounting
 from otel_fim.host.identities import Identities
 from otel_fim.names import metrics
 from otel_fim.pipeline.coverage import coverage_record
+from otel_fim.receivers.process.command_lines import CommandLines
 from otel_fim.receivers.process.config import ProcessConfig
 from otel_fim.receivers.process.filters import Filters
-from otel_fim.receivers.process.happening import Happening, Image
+from otel_fim.receivers.process.happening import AMBIGUOUS_NANOSECONDS, Happening, Image
 from otel_fim.receivers.process.hashes import Hashes
 from otel_fim.receivers.process.records import Records
 from otel_fim.record import Record
@@ -30,11 +31,16 @@ class Reporter:
     """`put` and `gap` are called by the threads that watch, and never wait."""
 
     def __init__(
-        self, config: ProcessConfig, context: ReceiverContext, accounting: ExitAccounting | None
+        self,
+        config: ProcessConfig,
+        context: ReceiverContext,
+        accounting: ExitAccounting | None,
+        lines: CommandLines | None = None,
     ) -> None:
         self._config = config
         self._context = context
         self._accounting = accounting
+        self._lines = lines
         self._identities = Identities()
         self._filters = Filters(config.include, config.exclude, self._identities.user)
         self._hashes = Hashes(config.hash_max_size)
@@ -172,6 +178,11 @@ class Reporter:
         if image.resolved:
             return
         image.resolved = True
+        if self._lines is not None:
+            self._lines.wait(image)
+            if image.until_ns and image.arguments_ns > image.until_ns - AMBIGUOUS_NANOSECONDS:
+                # They may be the next program's.
+                image.arguments = None
         if image.since_ns and image.next is None and None in (image.executable, image.command):
             ended = None if self._accounting is None else self._accounting.find(image.pid, image.since_ns)
             if ended is not None:
@@ -181,7 +192,7 @@ class Reporter:
             self._resolve(image.next, None)
             if image.executable is not None and image.next.executable in (image.executable, None):
                 # It may have been read when the next one was in its place already.
-                image.executable = image.identity = image.arguments = None
+                image.executable = image.identity = None
         elif image.executable is not None and image.identity is not None and self._accounting is not None:
             path = image.executable.encode("utf-8", "surrogateescape")
             self._accounting.learn_identity(image.identity.device, image.identity.inode, path)

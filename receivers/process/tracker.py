@@ -17,15 +17,29 @@ from otel_fim.host.process import Process
 from otel_fim.host.snapshot import Snapshot, read_snapshot
 from otel_fim.host.table import ProcessTable
 from otel_fim.receivers.process import cn_proc
-from otel_fim.receivers.process.happening import PROC_CONNECTOR, SCAN, Action, Happening, Image
+from otel_fim.receivers.process.command_lines import CommandLines
+from otel_fim.receivers.process.happening import (
+    AMBIGUOUS_NANOSECONDS,
+    PROC_CONNECTOR,
+    SCAN,
+    Action,
+    Happening,
+    Image,
+)
 from otel_fim.receivers.process.kernel_clock import KernelClock
-from otel_fim.receivers.process.life import Live, confirmed_start, has_ended, has_threads_left
+from otel_fim.receivers.process.life import (
+    Live,
+    directory_at_start,
+    has_ended,
+    has_threads_left,
+    running_since,
+)
+from otel_fim.receivers.process.logins import Login, login_at_start
 from otel_fim.receivers.process.reading import Reader, Reading
 
 FORK_PATIENCE_NANOSECONDS: Final = 1_000_000_000
 _LEADERLESS_NANOSECONDS: Final = 1_000_000_000
-_AMBIGUOUS_NANOSECONDS: Final = 2_000_000
-"""Before an exec is told, the new program has been in place for a moment."""
+_CLOCK_NANOSECONDS: Final = 50_000_000
 _KTHREADD: Final = 2
 
 
@@ -37,7 +51,7 @@ class Tracker:
         table: ProcessTable,
         put: Callable[[Happening], None],
         *,
-        arguments: bool = False,
+        lines: CommandLines | None = None,
         own_pid: int | None = None,
         backend: str = PROC_CONNECTOR,
         read: Callable[[int], Snapshot | None] = read_snapshot,
@@ -47,7 +61,8 @@ class Tracker:
         self._backend = backend
         self._own_pid = os.getpid() if own_pid is None else own_pid
         self._clock = KernelClock()
-        self._reader = Reader(arguments=arguments)
+        self._clock_read_ns = time.monotonic_ns()
+        self._reader = Reader(lines)
         self._read = read
         self._limit = max(table.limit, 256)
         self._lives: OrderedDict[int, Live] = OrderedDict()
@@ -72,7 +87,10 @@ class Tracker:
 
     def refresh_clock(self) -> None:
         """To be called before a batch of events."""
-        self._clock.refresh()
+        now = time.monotonic_ns()
+        if now - self._clock_read_ns >= _CLOCK_NANOSECONDS:
+            self._clock_read_ns = now
+            self._clock.refresh()
 
     def epoch(self, monotonic_ns: int) -> int:
         """An event's time in nanoseconds since the epoch."""
@@ -88,22 +106,27 @@ class Tracker:
             if (
                 earlier.ticks is not None
                 and earlier.started_ns is None
-                and confirmed_start(pid, ticks) <= earlier.ticks + 1
+                and min(running_since(pid, ticks) or ticks, ticks) <= earlier.ticks + 1
             ):
                 # It was found by a scan before its event was read.
                 earlier.started_ns = now
                 return
             self._finish(earlier, self._clock.epoch(now), None, now)
         parent = self._life_of(event.first, now)
-        ticks = confirmed_start(pid, ticks)
+        found = running_since(pid, ticks)
+        if found is not None:
+            ticks = min(found, ticks)
         created = self._clock.created(ticks)
         entity = self._table.entity_id_of_ticks(pid, ticks)
         known = self._table.known(pid)
         if known is not None and abs(known.created_unix_nano - created) <= 2 * procfs.TICK_NANOSECONDS:
             # Somebody asked for it before its event was read.
             created, entity = known.created_unix_nano, known.entity_id
+        login = self._login_at_start(pid if found is not None else None, parent, now)
         if parent is None:
             process = Process(pid, created, entity, parent_pid=event.first or None)
+            if login is not None:
+                process = process.but(login_user_id=login.user_id, session_id=login.session_id)
             image = Image(pid, now, resolved=True)
         else:
             process = parent.process.but(
@@ -112,11 +135,14 @@ class Tracker:
                 entity_id=entity,
                 parent_pid=parent.process.pid,
                 ancestors=parent.process.ancestors_of_child(),
+                login_user_id=login.user_id if login else None,
+                session_id=login.session_id if login else None,
+                working_directory=directory_at_start(pid if found is not None else None, event.first),
                 ended_unix_nano=None,
                 exit_status=None,
             )
             image = parent.image
-        live = Live(process, image, now, ticks)
+        live = Live(process, image, now, ticks, login=login, missing=() if login else ("login_user_id",))
         live.own = event.first == self._own_pid or (parent is not None and parent.own)
         live.kernel = event.first in (0, _KTHREADD) or (parent is not None and parent.kernel)
         self._table.put(process)
@@ -130,9 +156,11 @@ class Tracker:
         if live is None:
             live = self._unknown(event.pid, image)
         live.kernel = False
-        reading = self._reader.program(image, live.ticks, event.time_ns)
+        reading = self._reader.program(image, live.ticks, event.time_ns, live.login)
         before = live.image
-        if before.pid == event.pid and event.time_ns - before.read_until_ns < _AMBIGUOUS_NANOSECONDS:
+        if before.pid == event.pid:
+            before.until_ns = event.time_ns
+        if before.pid == event.pid and event.time_ns - before.read_until_ns < AMBIGUOUS_NANOSECONDS:
             before.next = image
         reading.known.setdefault("command", None)
         reading.known["executable_sha256"] = None
@@ -200,7 +228,7 @@ class Tracker:
         return live.told or self._lives.get(live.process.pid) is not live
 
     def _tell_fork(self, live: Live) -> None:
-        reading = self._reader.running(live.process.pid, live.ticks)
+        reading = self._reader.running(live.process.pid, live.ticks, live.login)
         # The program is the parent's; the name may be its own.
         self._complete(live, reading)
         live.told = True
@@ -274,6 +302,7 @@ class Tracker:
         now = taken.process(live.process.created_unix_nano, live.process.entity_id, live.process.ancestors)
         live.image = self._reader.found(taken)
         live.process = now
+        live.login = Login(now.login_user_id, now.session_id, time.monotonic_ns())
         self._table.put(now)
 
     def _adopt(self, taken: Snapshot) -> Live:
@@ -282,7 +311,8 @@ class Tracker:
         parent = self._lives.get(taken.stat.parent_pid)
         if not process.ancestors and parent is not None:
             process = self._table.amend(process, ancestors=parent.process.ancestors_of_child())
-        live = Live(process, self._reader.found(taken), ticks=taken.stat.start_ticks, told=True)
+        login = Login(process.login_user_id, process.session_id, time.monotonic_ns())
+        live = Live(process, self._reader.found(taken), ticks=taken.stat.start_ticks, told=True, login=login)
         live.kernel = taken.stat.kernel_thread
         live.own = process.pid == self._own_pid or any(
             each.pid == self._own_pid for each in process.ancestors
@@ -321,16 +351,23 @@ class Tracker:
             self._keep(live)
         return live
 
+    def _login_at_start(self, pid: int | None, parent: Live | None, forked_ns: int) -> Login | None:
+        if parent is None:
+            return login_at_start(pid, None, forked_ns)[0]
+        before = parent.login
+        login, now = login_at_start(pid, (parent.process.pid, before), forked_ns)
+        if now is not None and now is not before:
+            parent.login = now
+            self._amend(parent, {"login_user_id": now.user_id, "session_id": now.session_id})
+        return login
+
     def _complete(self, live: Live, reading: Reading) -> None:
-        known = reading.known
-        if reading.gone and "working_directory" not in known:
-            parent = self._lives.get(live.process.parent_pid or 0)
-            if parent is not None:
-                known = {**self._reader.lasting(parent.process.pid, parent.ticks), **known}
+        if reading.gone:
             # A shell gives its child a process group of its own, which no event tells.
-            known.setdefault("group_leader_pid", None)
-        live.missing = tuple(reading.missing)
-        self._amend(live, known)
+            reading.known.setdefault("group_leader_pid", None)
+        live.login = reading.login
+        live.missing = tuple(reading.missing) if live.login else (*reading.missing, "login_user_id")
+        self._amend(live, reading.known)
 
     def _amend(self, live: Live, known: dict[str, Any]) -> None:
         if not live.process.entity_id:
@@ -341,7 +378,7 @@ class Tracker:
     def _finish(self, live: Live, at: int, status: int | None, monotonic_ns: int) -> None:
         if not live.told and not live.kernel:
             live.told = True
-            self._tell_fork_of_ended(live)
+            self._tell("fork", live, self._clock.epoch(live.started_ns or 0))
         self._forget(live)
         if live.kernel:
             return
@@ -357,12 +394,6 @@ class Tracker:
             duration = at - live.process.created_unix_nano
         if not live.own:
             self._put(Happening("exit", at, live.process, live.image, self._backend, duration, live.missing))
-
-    def _tell_fork_of_ended(self, live: Live) -> None:
-        parent = self._lives.get(live.process.parent_pid or 0)
-        if parent is not None and (known := self._reader.lasting(parent.process.pid, parent.ticks)):
-            self._amend(live, known)
-        self._tell("fork", live, self._clock.epoch(live.started_ns or 0))
 
     def _tell(self, action: Action, live: Live, at: int, backend: str | None = None) -> None:
         if not live.own:

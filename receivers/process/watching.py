@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from otel_fim.host.table import ProcessTable
 from otel_fim.receivers.process import cn_proc
-from otel_fim.receivers.process.connector import Connector, OverflowedError
+from otel_fim.receivers.process.connector import BATCH, Connector, OverflowedError
 from otel_fim.receivers.process.tracker import Tracker
 
 _ROUNDS: Final = 64
@@ -111,23 +111,24 @@ class Told:
             os.eventfd_read(self._poke)
         self._tracker.refresh_clock()
         now = time.time_ns()
-        if self._drain() and self._lost_since is None:
-            self._table.fed(now)
-        if self._lost_since is not None and time.monotonic() >= self._resync_at:
+        drained = self._drain()
+        if self._lost_since is None:
+            if drained:
+                self._table.fed(now)
+        elif drained and time.monotonic() >= self._resync_at:
+            # Not before: after an overflow the kernel drops everything until the buffer has been emptied.
             self._resync()
 
     def _drain(self) -> bool:
         """Whether nothing is left. With more coming in all the time, what is due has to be done in between."""
         tracker, rejected = self._tracker, 0
-        event = None
+        event, drained = None, False
         for _ in range(_ROUNDS):
             try:
                 messages = self._connector.receive()
             except OverflowedError:
                 self._lost("queue_overflow", "the kernel's buffer for process events was full: some are lost")
                 continue
-            if not messages:
-                break
             for message in messages:
                 try:
                     event = cn_proc.parse(message)
@@ -136,13 +137,14 @@ class Told:
                     continue
                 if event is not None:
                     self._handle(event)
-        else:
-            messages = [b""]
+            if len(messages) < BATCH:
+                drained = True
+                break
         if event is not None:
             self._latest = tracker.epoch(event.time_ns)
         if rejected:
             self._rejected(rejected)
-        return not messages
+        return drained
 
     def _handle(self, event: cn_proc.ProcEvent) -> None:
         try:
@@ -158,21 +160,25 @@ class Told:
         self._resync_at = max(self._resync_at, time.monotonic())
         self._gap(reason, detail, self._latest)
 
+    def _is_behind(self) -> bool:
+        return self._lost_since is not None
+
     def _resync(self) -> None:
-        since, self._lost_since = self._lost_since, None
+        since = self._lost_since or 0
+        self._lost_since = None
         # What happens from here on is told, unless the buffer overflows again.
         self._table.feed_with(self.poke)
-        self._tracker.compare(all_pids(), "scan", since or 0)
-        drained = self._drain()
+        self._tracker.compare(all_pids(), "scan", since)
+        self._drain()
         self._resync_at = time.monotonic() + _RESYNC_SECONDS
-        if self._lost_since is not None or not drained:
+        if self._is_behind():
             # It is still going on: the gap stays open.
             self._lost_since = since
             return
         self._gap(
             self._lost_reason,
             "all processes have been looked at; those that started and ended in between are not known",
-            since or 0,
+            since,
             time.time_ns(),
             restored=True,
         )

@@ -233,8 +233,8 @@ def test_a_program_outside_the_usual_places_is_known_again(host: Any, tmp_path: 
     reader = receiver._watching._tracker._reader
     program_read = reader.program
 
-    def too_late(image: Any, start_ticks: Any, event_ns: int) -> Any:
-        reading = program_read(image, start_ticks, event_ns)
+    def too_late(*args: Any) -> Any:
+        image, reading = args[0], program_read(*args)
         image.executable = image.identity = image.command = None
         reading.known = {"executable_path": None}
         reading.gone = True
