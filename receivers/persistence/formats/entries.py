@@ -30,6 +30,12 @@ def hash_key(content: bytes) -> str:
     return digest(content)[:12]
 
 
+def command_key(command: bytes) -> str:
+    """The program, and a hash of its arguments: they may hold a secret, and a key is told as it is."""
+    program, _, arguments = command.strip().partition(b" ")
+    return text_of(program) + (f" {hash_key(arguments)}" if arguments else "")
+
+
 def one_space(content: bytes) -> str:
     """The bytes as text, with every run of white space as one blank."""
     return text_of(b" ".join(content.split()))

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from otel_fim.receivers.persistence.formats.entries import Entries, one_space
+from otel_fim.receivers.persistence.formats.entries import Entries, command_key, one_space
 from otel_fim.receivers.persistence.formats.lines import ini, joined, words
 from otel_fim.receivers.persistence.formats.sudo import logical_lines, parse_line
 from otel_fim.receivers.persistence.hosts import Host
@@ -61,7 +61,7 @@ def parse_doas(file: File) -> tuple[Item, ...]:
         who = rest[-1] if len(rest) > 1 else b""
         entries.add(
             "doas",
-            text_of(b" ".join((found[0], who, b"as " + target if target else b"", command)).strip()),
+            _doas_key(found[0], who, target, command),
             line,
             command=text_of(command) or "ALL",
             user=text_of(target) or "ALL",
@@ -69,6 +69,11 @@ def parse_doas(file: File) -> tuple[Item, ...]:
             enabled=found[0] == b"permit",
         )
     return entries.done()
+
+
+def _doas_key(action: bytes, who: bytes, target: bytes, command: bytes) -> str:
+    words = [action, who, *((b"as", target) if target else ())]
+    return text_of(b" ".join(words)) + (f" {command_key(command)}" if command else "")
 
 
 def parse_polkit_rules(file: File) -> tuple[Item, ...]:

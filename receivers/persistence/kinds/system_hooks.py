@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from otel_fim.receivers.persistence.formats.entries import Entries, one_space
+from otel_fim.receivers.persistence.formats.entries import Entries, command_key, one_space
 from otel_fim.receivers.persistence.formats.lines import joined
 from otel_fim.receivers.persistence.formats.whole import whole_file
 from otel_fim.receivers.persistence.hosts import Host
@@ -83,7 +83,14 @@ def parse_interfaces(file: File) -> tuple[Item, ...]:
         elif (word in _WHEN or word == b"script") and rest:
             when = f"{text_of(word)} {interface}"
             command = text_of(rest[0])
-            entries.add("network_hook", f"{when} {command}", line, command=command, user="root", trigger=when)
+            entries.add(
+                "network_hook",
+                f"{when} {command_key(rest[0])}",
+                line,
+                command=command,
+                user="root",
+                trigger=when,
+            )
     return entries.done()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from otel_fim import names
 from otel_fim.receivers.persistence.formats.apt import options
 from otel_fim.receivers.persistence.formats.gitconfig import settings
 from otel_fim.receivers.persistence.hosts import Host
@@ -206,7 +207,7 @@ def test_scripts_of_the_system(bench: Any) -> None:
         "/etc/NetworkManager/dispatcher.d/pre-up.d/x": ("network_hook", "", True),
         "/etc/acpi/events/power:button/power": ("acpi_event", "/etc/acpi/x.sh %e", True),
         "/etc/network/interfaces:up eth0 /bin/a": ("network_hook", "/bin/a", True),
-        "/etc/network/interfaces:post-down eth0 /bin/b c": ("network_hook", "/bin/b c", True),
+        "/etc/network/interfaces:post-down eth0 /bin/b 2e7d2c03a950": ("network_hook", "/bin/b c", True),
     }
 
 
@@ -329,3 +330,35 @@ def test_the_host_itself_is_read_without_a_rejected_line(kind: type[Kind]) -> No
     items = list(kind().read(Host(), reader))
     assert reader.rejected == 0
     assert len({(item.kind, item.id) for item in items}) == len(items)
+
+
+@pytest.mark.parametrize("command_line", ["none", "redacted"])
+def test_a_secret_in_a_command_stands_nowhere_in_a_record(bench: Any, command_line: str) -> None:
+    bench.start(command_line=command_line)
+    run = "/bin/x --password=opensesame99 -v"
+    shell = "#!/bin/sh\n"
+    contents = {
+        "/etc/cron.d/a": f"1 1 1 1 1 root {run}\nSECRET=opensesame99\n",
+        "/etc/anacrontab": f"1 5 job {run}\n",
+        "/etc/network/interfaces": f"iface eth0 inet dhcp\n up {run}\n",
+        "/etc/doas.conf": "permit alice as root cmd /bin/x args --password=opensesame99\n",
+        "/etc/sudoers.d/a": f"alice ALL = NOPASSWD: {run}\n",
+        "/etc/udev/rules.d/1.rules": f'ACTION=="add", RUN+="{run}"\n',
+        "/etc/apt/apt.conf.d/1": f'DPkg::Post-Invoke {{ "{run}"; }};\n',
+        "/etc/modprobe.d/1.conf": f"install dummy {run}\n",
+        "/etc/pam.d/su": f"auth optional pam_exec.so {run}\n",
+        "/etc/gitconfig": f"[core]\n\tfsmonitor = {run}\n",
+        "/etc/logrotate.d/a": f"/var/log/a {{\n postrotate\n {run}\n endscript\n}}\n",
+        "/etc/systemd/system/a.service": f"[Service]\nExecStart={run}\n",
+        "/etc/systemd/system/a.service.d/b.conf": "[Service]\nEnvironment=PASSWORD=opensesame99\n",
+        "/etc/xdg/autostart/a.desktop": f"[Desktop Entry]\nType=Application\nExec={run}\n",
+        "/etc/inittab": f"1:2:respawn:{run}\n",
+        "/etc/rc.local": f"{shell}{run}\n",
+        "/etc/apache2/a.conf": f'CustomLog "|{run}" common\n',
+    }
+    for path, content in contents.items():
+        bench.write(path, content, 0o755 if path == "/etc/rc.local" else 0o644)
+    records = bench.look()
+    paths = {str(record.attributes[names.FILE_PATH]).removeprefix(str(bench.root)) for record in records}
+    assert paths >= contents.keys()
+    assert [record for record in records if "opensesame99" in f"{record.body}{record.attributes}"] == []
