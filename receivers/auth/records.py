@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, Literal
 
 from otel_fim import names
@@ -32,6 +33,7 @@ _ACCOUNT_WORDS: Final = {
     "locked": "{user} was locked",
     "unlocked": "{user} was unlocked",
 }
+_MORE_WORDS: Final = re.compile(r"[\s:'\"()]")
 _REASONS: Final = {
     "unknown_user": "there is no such user",
     "wrong_credentials": "wrong credentials",
@@ -143,7 +145,7 @@ def _text(number: int | None) -> str | None:
 
 def sentence(event: AuthEvent, command: str | None) -> str:
     """The event in one line, whatever characters the names have."""
-    who = _shown(event.user) or (f"user id {event.user_id}" if event.user_id is not None else "someone")
+    who = _name(event.user) or (f"user id {event.user_id}" if event.user_id is not None else "someone")
     text = {
         Kind.LOGIN: _login,
         Kind.LOGOUT: _logout,
@@ -163,6 +165,12 @@ def _shown(text: str | None) -> str | None:
     if text is None:
         return None
     return text if text.isprintable() and text else ascii(text)
+
+
+def _name(text: str | None) -> str | None:
+    """A name that holds more than one word could read as a part of the sentence: it stands in quotes."""
+    shown = _shown(text)
+    return repr(text) if text is not None and shown == text and _MORE_WORDS.search(text) else shown
 
 
 def _origin(event: AuthEvent) -> str:
@@ -197,15 +205,15 @@ def _privilege(event: AuthEvent, who: str) -> str:
         return f"{who} logged in with an administrator's privileges"
     if event.action == "authorization":
         return f"{who} was refused a right"
-    whom = _shown(event.effective_user) or "another user"
+    whom = _name(event.effective_user) or "another user"
     if event.outcome == "success":
         return f"{who} became {whom} through {event.action}"
     return f"{who} was refused to become {whom} through {event.action}"
 
 
 def _account(event: AuthEvent, who: str) -> str:
-    user = _shown(event.target_user) or f"user id {event.target_user_id}"
-    group = _shown(event.group) or f"group id {event.group_id}"
+    user = _name(event.target_user) or f"user id {event.target_user_id}"
+    group = _name(event.group) or f"group id {event.group_id}"
     text = _ACCOUNT_WORDS.get(event.action, f"{event.action} of {{user}}").format(user=user, group=group)
     if event.outcome != "success":
         text = f"failed: {text}"

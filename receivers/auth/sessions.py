@@ -23,6 +23,7 @@ _LIMIT: Final = 4096
 _ENDED_LIMIT: Final = 512
 _BEGUN: Final = frozenset({build.SESSION, "kernel"})
 _RECENT_NANO: Final = 600 * 1_000_000_000
+_SET_BACK_NANO: Final = 3660 * 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -212,6 +213,12 @@ class Sessions:
             for login in reversed(logins.values()):
                 if login.time_unix_nano <= event.time_unix_nano + 1_000_000_000 and _ends(event, login):
                     return login
+        # A clock that was set back, or summer time's end in a log without zones: the process is still the same.
+        for login in reversed(self._active.values()):
+            back = login.time_unix_nano - event.time_unix_nano
+            same = event.exact_pid and event.pid is not None and event.pid == login.pid
+            if same and back <= _SET_BACK_NANO and _ends(event, login):
+                return login
         return None
 
     def at_terminal(self, terminal: str | None, user: str | None) -> ActiveLogin | None:

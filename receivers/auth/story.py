@@ -123,7 +123,9 @@ def fold(story: Story, siblings: Iterable[Story] = ()) -> AuthEvent:
         if event.weight is main.weight:
             changes.update(dict.fromkeys(event.changes))
     if main.kind is Kind.LOGOUT and isinstance(facts["login_time_unix_nano"], int):
-        facts["duration_nanoseconds"] = max(0, _time(order) - facts["login_time_unix_nano"])
+        lasted = _time(order) - facts["login_time_unix_nano"]
+        # Logs differ by a second; when the clock was set back, how long it was is not known.
+        facts["duration_nanoseconds"] = max(0, lasted) if lasted > -2 * _SECOND else None
     count = max(
         (max(1, event.count) for event in order if event.weight is main.weight),
         default=1,

@@ -36,6 +36,7 @@ _STATUS: Final = {
     0xC0000193: build.ACCOUNT_EXPIRED,
     0xC0000224: build.ACCOUNT_EXPIRED,
     0xC0000234: build.ACCOUNT_LOCKED,
+    0xC0000413: build.NOT_ALLOWED,
 }
 _ACCOUNTS: Final = {
     "4720": "user_created",
@@ -52,6 +53,11 @@ _MEMBERS: Final = {
     **dict.fromkeys(("4728", "4732", "4756"), "group_member_added"),
     **dict.fromkeys(("4729", "4733", "4757"), "group_member_removed"),
 }
+_GROUPS: Final = {
+    **dict.fromkeys(("4727", "4731", "4754"), "group_created"),
+    **dict.fromkeys(("4730", "4734", "4758"), "group_deleted"),
+    **dict.fromkeys(("4735", "4737", "4755"), "group_changed"),
+}
 _MACHINE: Final = frozenset({"SYSTEM", "LOCAL SERVICE", "NETWORK SERVICE", "ANONYMOUS LOGON", "-", ""})
 _AUDIT_FAILURE: Final = 0x10000000000000
 _SERVICE: Final = "windows"
@@ -66,7 +72,7 @@ def parse(entry: Entry) -> tuple[AuthEvent, ...]:
         return _logoff(entry)
     if number in ("4648", "4672"):
         return _privilege(entry, number)
-    if number in _ACCOUNTS or number in _MEMBERS:
+    if number in _ACCOUNTS or number in _MEMBERS or number in _GROUPS:
         return _account(entry, number)
     return ()
 
@@ -114,7 +120,8 @@ def _address(text: str | None) -> str | None:
     return None if text in (None, "-") else values.address(text)
 
 
-def _reason(*codes: str | None) -> str:
+def _reason(*codes: str | None) -> str | None:
+    """None for troubles of the system, such as a domain controller that does not answer."""
     for code in codes:
         try:
             number = int(code or "0", 16)
@@ -122,7 +129,7 @@ def _reason(*codes: str | None) -> str:
             continue
         if number in _STATUS:
             return _STATUS[number]
-    return build.NOT_ALLOWED
+    return None
 
 
 def _logoff(entry: Entry) -> tuple[AuthEvent, ...]:
@@ -179,6 +186,9 @@ def _account(entry: Entry, number: str) -> tuple[AuthEvent, ...]:
         target = first[3:] if first.upper().startswith("CN=") else None if member == "-" else member
         facts = {"target_user": target or fields.get("MemberSid"), "group": fields.get("TargetUserName")}
         action = _MEMBERS[number]
+    elif number in _GROUPS:
+        facts = {"group": fields.get("TargetUserName")}
+        action = _GROUPS[number]
     else:
         facts = {"target_user": fields.get("TargetUserName")}
         action = _ACCOUNTS[number]

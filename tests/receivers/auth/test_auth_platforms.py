@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_fim.receivers.auth.event import Entry
+from otel_fim.receivers.auth.event import AuthEvent, Entry
+from otel_fim.receivers.auth.parse import Parser
 from otel_fim.receivers.auth.platforms import security_xml, unified_log
 from otel_fim.receivers.auth.platforms.macos_source import UnifiedLogSource
 from otel_fim.receivers.auth.platforms.windows_source import WindowsSecuritySource
@@ -170,3 +171,36 @@ def test_a_security_log_that_may_not_be_read_is_a_gap(tmp_path: Path) -> None:
     assert sink.problems == [
         "permission_denied: the Security log cannot be read (Access is denied.); run as administrator"
     ]
+
+
+def windows(number: str, **fields: str) -> AuthEvent:
+    entry = Entry("windows_security", 1, "", "", trusted=True, fields={"EventID": number, **fields})
+    (event,) = Parser(lambda user_id: None).parse(entry)
+    return event
+
+
+@pytest.mark.parametrize(
+    ("status", "sub_status", "reason"),
+    [
+        ("0xc000006d", "0xc0000064", "unknown_user"),
+        ("0xc000006d", "0xc000006a", "wrong_credentials"),
+        ("0xc000006d", "0x0", "wrong_credentials"),
+        ("0xc000006e", "0xc0000072", "account_locked"),
+        ("0xc000015b", "0x0", "not_allowed"),
+        ("0xc0000234", "0x0", "account_locked"),
+        # No logon server answered: nobody refused anything.
+        ("0xc000005e", "0x0", None),
+        ("rubbish", "", None),
+    ],
+)
+def test_why_a_logon_failed(status: str, sub_status: str, reason: str | None) -> None:
+    event = windows("4625", LogonType="3", TargetUserName="bob", Status=status, SubStatus=sub_status)
+    assert (event.outcome, event.method, event.reason) == ("failure", "network", reason)
+
+
+@pytest.mark.parametrize(
+    ("number", "action"), [("4731", "group_created"), ("4730", "group_deleted"), ("4755", "group_changed")]
+)
+def test_groups_of_windows(number: str, action: str) -> None:
+    event = windows(number, TargetUserName="Backup Operators", SubjectUserName="alice")
+    assert (event.action, event.group, event.user) == (action, "Backup Operators", "alice")

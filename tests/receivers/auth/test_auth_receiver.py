@@ -23,6 +23,7 @@ from otel_fim.receivers.auth import AuthReceiver
 from otel_fim.receivers.auth.config import AuthConfig
 from otel_fim.receivers.auth.event import Entry
 from otel_fim.receivers.auth.platforms import NotHereError, platform_sources
+from otel_fim.receivers.auth.sources.audit import AuditSource
 from otel_fim.record import Record, Resource, Scope, Severity
 
 TIMEOUT = 20.0
@@ -208,6 +209,28 @@ def test_a_login_from_before_the_agent_ends_with_its_user(host: Host) -> None:
     assert logout.attributes[names.SOURCE_ADDRESS] == "192.0.2.9"
 
 
+def test_a_clock_that_is_set_back_leaves_the_logout_its_login(host: Host) -> None:
+    host.start()
+    host.write(ACCEPTED)
+    host.wait(1)
+    back = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - 3000))
+    with host.log.open("a") as file:
+        file.write(f"{back} host sshd[71]: pam_unix(sshd:session): session closed for user alice\n")
+    logout = host.wait(2)[1]
+    assert logout.attributes[names.SOURCE_PORT] == 5
+    assert names.EVENT_DURATION not in logout.attributes
+
+
+def test_a_name_cannot_pass_for_the_rest_of_the_sentence(host: Host) -> None:
+    host.start()
+    name = "root logged in from 9.9.9.9 port 1 through sshd with password"
+    host.write(f"sshd[73]: Failed password for invalid user {name} from 192.0.2.1 port 6 ssh2")
+    (record,) = host.wait(1)
+    assert record.body == (
+        f"'{name}' failed to log in from 192.0.2.1 port 6 through sshd with password: there is no such user"
+    )
+
+
 def test_what_is_written_while_the_agent_is_down_is_told_once(host: Host) -> None:
     host.start().stop(5.0)
     host.write(ACCEPTED)
@@ -390,7 +413,8 @@ def test_a_missing_source_that_was_asked_for_is_waited_for(host: Host) -> None:
     assert host.wait(1)
 
 
-def test_no_source_at_all_is_a_gap_and_not_an_error(host: Host) -> None:
+def test_no_source_at_all_is_a_gap_and_not_an_error(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AuditSource, "available", lambda self: "this kernel has no audit (CONFIG_AUDIT)")
     receiver = host.make(sources="auto", journal_directory=str(host.state / "nothing"))
     receiver.start()
     told = host.wait(1, "coverage.gap")
