@@ -104,12 +104,13 @@ def test_one_query_by_session_tells_of_login_sudo_editor_and_file(
     def place(event: str, **attributes: str) -> int:
         """Where the one row with that event and those attributes stands."""
         wanted = {name.replace("_", "."): value for name, value in attributes.items()}
-        [found] = [
+        found = [
             number
             for number, row in enumerate(rows)
             if row["event"] == "otel_fim." + event and wanted.items() <= row["attributes"].items()
         ]
-        return found
+        assert len(found) == 1, (event, wanted, [(row["event"], row["text"]) for row in rows])
+        return found[0]
 
     told = [
         place("auth.login", event_outcome="success", user_name="alice"),
