@@ -31,8 +31,8 @@ class PersistenceConfig(ComponentConfig):
     file integrity receiver does not watch, kernel modules. A file that has not changed costs one system call."""
     setuid_scan_interval: Duration = Field(default=86_400.0, ge=60)
     """Time between two walks over all local file systems for setuid and setgid files and file capabilities (kind
-    `special_bits`). A walk looks at some 1,000 files in a second, with the lowest priority. Between walks such files
-    are found through file events only."""
+    `special_bits`); there is one at each start. A walk has the lowest priority and looks at 10,000 files in a second at
+    the start, at 1,000 later. Between walks such files are found through file events only."""
     setuid_scan_skip: list[str] = [
         "/var/lib/docker",
         "/var/lib/containerd",

@@ -80,6 +80,14 @@ class Engine:
         self.compared = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{context.id}-scan", daemon=True)
 
+    def prepare(self) -> None:
+        """Finds out where the kinds' files are, so that nothing that is heard from now on is lost."""
+        try:
+            self._prepare()
+        except Exception:
+            # The first scan tries again and says what that means.
+            self._context.logger.exception("the places of persistence cannot be found out")
+
     def start(self, records: Sequence[Record] = ()) -> None:
         """Starts the thread, which hands `records` on first."""
         self._first_records = list(records)

@@ -60,6 +60,7 @@ class PersistenceReceiver(Receiver[PersistenceConfig]):
             context.logger.warning("%s", detail)
             first.append(Gaps(context, Host(os.fsencode(root))).once("io_error", detail, time.time_ns()))
         self._engine = Engine(self.config, context, kinds, state)
+        self._engine.prepare()
         self._deafen = context.listen(self._engine.heard)
         self._engine.start(first)
 

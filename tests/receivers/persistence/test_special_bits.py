@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from otel_fim import names
 from otel_fim.names import events
+from otel_fim.receivers.persistence import PersistenceReceiver
+from otel_fim.receivers.persistence.engine import Engine
 from otel_fim.receivers.persistence.formats.capabilities import capability_text
 from otel_fim.receivers.persistence.hosts import Host
 from otel_fim.receivers.persistence.kinds.special_bits import SpecialBits
@@ -239,6 +241,26 @@ def test_a_bit_that_is_set_during_the_first_walk_is_told_and_once(bench: Any, go
     # The end of the walk is told when it ends, and not at the next scan.
     bench.pipeline.wait_for(_ended(bench))
     assert len(bench.pipeline.told()) == 2
+
+
+def test_an_event_that_comes_before_the_first_look_counts(
+    bench: Any, go: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = threading.Event()
+    first_scan = Engine.first_scan
+
+    def late(engine: Engine) -> None:
+        assert look.wait(30)
+        first_scan(engine)
+
+    monkeypatch.setattr(Engine, "first_scan", late)
+    receiver = PersistenceReceiver(bench.config(kinds=["special_bits"]), bench.context())
+    bench.receivers.append(receiver)
+    receiver.start()
+    bench.write("/usr/bin/new", b"new", 0o4755)
+    bench.listeners[0]([bench.file_event("/usr/bin/new", events.FILE_CREATED)])
+    look.set()
+    bench.pipeline.wait_for(lambda: bench.pipeline.told() == [("added", "/usr/bin/new")])
 
 
 @pytest.mark.parametrize(
