@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Final
 
 from otel_fim.agent import Agent
+from otel_fim.agent.memory import be_lean_with_memory
 from otel_fim.cli.options import add_config_options
 from otel_fim.component import StartError
 from otel_fim.config.errors import ConfigError, Problem
@@ -60,6 +61,7 @@ class Runner:
     def run(self) -> int:
         # Hashing threads must not keep the thread that reads /proc waiting for Python's default 5 ms.
         sys.setswitchinterval(0.001)
+        be_lean_with_memory()
         config = self._load()
         agent = Agent(config)
         configure_logging(config.service.telemetry.logs, suppressed=self._counter(agent))
