@@ -32,6 +32,7 @@ from otel_fim.record import Record
 
 _BATCHES: Final = 32
 _WRITE_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 10.0
 _WAIT_SECONDS: Final = 0.5
 _EMIT: Final = 512
 
@@ -160,7 +161,7 @@ class Engine:
                     running = False
                 else:
                     task()
-                if len(self._waiting) >= _EMIT:
+                if len(self._waiting) >= _EMIT or self._merger.is_flooded:
                     break
                 task = self._queue.get_nowait()
         except queue.Empty:
@@ -181,6 +182,8 @@ class Engine:
             times.append(due - now)
         if self._changed:
             times.append(self._written_at + _WRITE_SECONDS - now)
+        if self._write_failed:
+            times.append(_RETRY_SECONDS)
         return max(0.01, min(times)) if times else None
 
     def _batch(self, source: str, entries: Sequence[Entry], position: Position) -> None:
@@ -261,6 +264,8 @@ class Engine:
                     self._context.logger.warning("%s", problem)
                     self._context.report(Health.RECOVERABLE_ERROR, problem)
                 self._write_failed = True
+                # Written when there is room again, though nothing new may happen until then.
+                self._pending = (0, content)
                 return
         if self._write_failed:
             self._write_failed = False

@@ -109,14 +109,23 @@ class Merger:
     def due(self, now: float) -> list[AuthEvent]:
         """The events of the stories whose time has come, oldest first."""
         ready = [story for story in self._open.values() if story.due <= now]
-        if len(self._open) - len(ready) > self._limit * 4:
-            # A flood: what waits for company goes without.
-            ready = list(self._open.values())
+        if len(self._open) - len(ready) > self._limit:
+            # A flood: what waits for company goes without, and if that is not enough, what waits for its decision.
+            ready = [
+                story for story in self._open.values() if story.weight is Weight.DECISION or story.due <= now
+            ]
+            if len(self._open) - len(ready) > self._limit // 2:
+                ready = list(self._open.values())
         return self._tell(ready, now)
 
     def flush(self, now: float) -> list[AuthEvent]:
         """The events of all stories: nothing more is to come."""
         return self._tell(list(self._open.values()), now)
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether more is open than may be: `due` has something to give."""
+        return len(self._open) > self._limit
 
     def next_due(self) -> float | None:
         """When `due` has something to give."""

@@ -357,6 +357,21 @@ def test_the_memory_is_bounded() -> None:
     assert not merger._seen
 
 
+def test_a_flood_is_told_at_once_and_what_waits_for_its_decision_last() -> None:
+    merger = Merger(2.0, limit=50)
+    waiting = entry("Invalid user mallory from 192.0.2.1 port 5", pid=5)
+    add(merger, waiting, 0.0)
+    for number in range(60):
+        assert not merger.due(0.0)
+        add(merger, entry(FAILED, pid=number + 10), 0.0)
+        if merger.is_flooded:
+            break
+    assert len(merger.due(0.0)) == 50
+    assert not merger.is_flooded
+    (event,) = merger.flush(0.0)
+    assert event.user == "mallory"
+
+
 @pytest.mark.parametrize(
     "kept", [None, 5, "x", [1], [{}], [{"sightings": 3}], [{"sightings": [{"kind": "?"}]}]]
 )

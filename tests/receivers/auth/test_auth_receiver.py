@@ -449,6 +449,19 @@ def test_a_state_that_cannot_be_written_is_said_and_work_goes_on(host: Host) -> 
     wait_for(lambda: host.health[-1] == (Health.OK, ""))
 
 
+def test_a_state_that_could_not_be_written_is_written_when_there_is_room(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otel_fim.receivers.auth.engine._RETRY_SECONDS", 0.05)
+    (host.state / "auth.new").mkdir()
+    host.start()
+    host.write(ACCEPTED)
+    host.wait(1)
+    wait_for(lambda: any(health is Health.RECOVERABLE_ERROR for health, _ in host.health))
+    (host.state / "auth.new").rmdir()
+    wait_for((host.state / "auth.json").exists)
+
+
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
