@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from otel_fim import names
 from otel_fim.names import events
@@ -12,7 +13,12 @@ from otel_fim.record import Attributes, Record, Resource, Scope, Severity, make_
 def timestamp(unix_nano: int) -> str:
     """ISO 8601 in UTC with nine decimals: `2026-01-13T14:32:15.000000000Z`."""
     seconds, nanos = divmod(unix_nano, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos:09d}Z"
+    return f"{_second(seconds)}.{nanos:09d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def coverage_record(
