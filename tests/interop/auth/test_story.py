@@ -33,6 +33,26 @@ LOGIN = {
     "otel_fim.login.method": "publickey",
     "otel_fim.login.service": "sshd",
 }
+STORY: list[tuple[str, dict[str, str]]] = [
+    ("auth.login", {"event.outcome": "success", "user.name": "alice"}),
+    ("process.started", {"process.executable.path": "/usr/bin/sudo", "event.action": "exec"}),
+    ("auth.privilege", {"event.action": "sudo", "user.name": "alice", "user.effective.name": "root"}),
+    ("process.started", {"process.executable.path": "/usr/bin/ed", "event.action": "exec"}),
+    ("file.modified", {"file.path": "/etc/hosts"}),
+    ("auth.logout", {"user.name": "alice"}),
+]
+
+
+def places(rows: list[dict[str, Any]]) -> list[list[int]]:
+    """Where the rows of each part of the story stand."""
+    return [
+        [
+            number
+            for number, row in enumerate(rows)
+            if row["event"] == "otel_fim." + event and wanted.items() <= row["attributes"].items()
+        ]
+        for event, wanted in STORY
+    ]
 
 
 def start(host: LoginHost, make_agent: Any) -> tuple[Agent, int]:
@@ -94,32 +114,18 @@ def test_one_query_by_session_tells_of_login_sudo_editor_and_file(
     ).split()[0]
     assert "evil.example" in host.path("/etc/hosts").read_text()
 
-    def story() -> list[dict[str, Any]]:
-        rows = query(agent, port, SESSION, session=session)
-        return rows if any(row["event"] == "otel_fim.auth.logout" for row in rows) else []
+    rows: list[dict[str, Any]] = []
 
-    rows = agent.wait_for(story, "the logout in the store")
+    def is_told() -> bool:
+        rows[:] = query(agent, port, SESSION, session=session)
+        return all(places(rows))
+
+    # They come in any order: the logs' records wait for each other, and a busy process receiver is behind.
+    agent.wait_for(is_told, f"the story of session {session} in the store")
+    seen = places(rows)
     assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
-
-    def place(event: str, **attributes: str) -> int:
-        """Where the one row with that event and those attributes stands."""
-        wanted = {name.replace("_", "."): value for name, value in attributes.items()}
-        found = [
-            number
-            for number, row in enumerate(rows)
-            if row["event"] == "otel_fim." + event and wanted.items() <= row["attributes"].items()
-        ]
-        assert len(found) == 1, (event, wanted, [(row["event"], row["text"]) for row in rows])
-        return found[0]
-
-    told = [
-        place("auth.login", event_outcome="success", user_name="alice"),
-        place("process.started", process_executable_path="/usr/bin/sudo", event_action="exec"),
-        place("auth.privilege", event_action="sudo", user_name="alice", user_effective_name="root"),
-        place("process.started", process_executable_path="/usr/bin/ed", event_action="exec"),
-        place("file.modified", file_path="/etc/hosts"),
-        place("auth.logout", user_name="alice"),
-    ]
+    assert [len(numbers) for numbers in seen] == [1] * len(STORY), (seen, [row["text"] for row in rows])
+    told = [number for numbers in seen for number in numbers]
     assert told == sorted(told), [(row["event"], row["text"]) for row in rows]
 
     editor, file = rows[told[3]]["attributes"], rows[told[4]]["attributes"]
