@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -17,7 +17,7 @@ from otel_fim.receivers.persistence.item import Item, differences
 from otel_fim.receivers.persistence.kind import FileKind, Kind, Place
 from otel_fim.receivers.persistence.reader import NOT_LOOKED_AT, Reader
 from otel_fim.receivers.persistence.state import State
-from otel_fim.receivers.persistence.text import text_of
+from otel_fim.receivers.persistence.text import display, text_of
 
 _ALL: Final = b"/"
 MOST_ITEMS: Final = 50_000
@@ -68,6 +68,7 @@ class Comparer:
         self._tells_given = tells_given
         self._blind: dict[str, set[bytes]] = {}
         self._failing: set[str] = set()
+        self._overfull: set[str] = set()
         self.problems: dict[str, dict[bytes, str]] = {}
 
     def read(self, kind: Kind, files: Mapping[bytes, Place] | None = None) -> dict[Key, Item] | None:
@@ -79,17 +80,27 @@ class Comparer:
                 for path, place in (files or {}).items():
                     for _ in kind.read_file(path, place, self._reader):
                         pass
-            return keyed(self._some(kind.read(self._host, self._reader)))
+            return keyed(self._some(kind))
 
         return self._reading(kind, read, {})
 
-    def _some(self, items: Iterable[Item]) -> Iterator[Item]:
+    def _some(self, kind: Kind) -> Iterator[Item]:
         """Not more than can be held: any user may lay out any number of files."""
-        for number, item in enumerate(items):
+        for number, item in enumerate(kind.read(self._host, self._reader)):
             if number >= MOST_ITEMS:
                 self._reader.problems[_ALL] = "too_many"
+                if kind.name not in self._overfull:
+                    self._overfull.add(kind.name)
+                    self._context.logger.warning(
+                        "more than %d items of the kind %s: those behind %s are not looked at; `exclude_kinds` leaves "
+                        "the kind out",
+                        MOST_ITEMS,
+                        kind.name,
+                        display(text_of(item.path)),
+                    )
                 return
             yield item
+        self._overfull.discard(kind.name)
 
     def read_files(self, kind: FileKind, task: Task) -> dict[Key, Item] | None:
         """The items of the task's files; None when the kind fails."""

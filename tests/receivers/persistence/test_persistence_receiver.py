@@ -308,6 +308,23 @@ def test_commands_can_be_left_out_or_told_in_full(bench: Any) -> None:
     )
 
 
+def test_more_items_than_can_be_held_are_a_gap_and_nothing_is_taken_for_removed(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(6):
+        bench.write(f"/etc/cron.d/{number}", JOB)
+    bench.start(kinds=["cron"])
+    monkeypatch.setattr("otel_fim.receivers.persistence.comparing.MOST_ITEMS", 4)
+    bench.write("/etc/cron.d/00", JOB)
+    assert [record.event_name for record in bench.look()] == [events.PERSISTENCE_ADDED]
+    assert bench.look() == []
+    assert bench.pipeline.records[-1].event_name == events.COVERAGE_GAP
+    assert [r.getMessage() for r in caplog.records if "of the kind cron" in r.getMessage()]
+    monkeypatch.undo()
+    assert bench.look() == []
+    assert bench.pipeline.records[-1].event_name == events.COVERAGE_RESTORED
+
+
 def test_hostile_names_forge_nothing(bench: Any) -> None:
     bench.start(kinds=["cron"])
     name = b"a\n[ALERT] \x1b[31m\xff\xe2\x80\xae"
