@@ -363,7 +363,7 @@ def test_a_flood_is_told_at_once_and_what_waits_for_its_decision_last() -> None:
     add(merger, waiting, 0.0)
     for number in range(60):
         assert not merger.due(0.0)
-        add(merger, entry(FAILED, pid=number + 10), 0.0)
+        add(merger, entry(FAILED, at=number / 1000, pid=number + 10), 0.0)
         if merger.is_flooded:
             break
     assert len(merger.due(0.0)) == 50
