@@ -24,4 +24,5 @@ def give_memory_back() -> bool:
     except (AttributeError, OSError, TypeError):
         return False
     settings = ((_M_ARENA_MAX, 1), (_M_TRIM_THRESHOLD, _BYTES), (_M_MMAP_THRESHOLD, _BYTES))
-    return all([mallopt(which, value) == 1 for which, value in settings])
+    done = [mallopt(which, value) for which, value in settings]
+    return all(done)

@@ -25,7 +25,7 @@ class Image:
     `next` is the image that followed so soon after that what was read may already have been of that one.
     `arguments` come from a thread of their own: `asked_at` (monotonic seconds) is when they were asked for, 0 when they
     are not waited for (any more), `arguments_ns` when they were read, `until_ns` when the process started its next
-    program (0: not).
+    program (0: not). `doubtful` is what may have been read of the next one.
     """
 
     pid: int
@@ -42,6 +42,7 @@ class Image:
     sha256: str | None = None
     not_hashed: str | None = None
     resolved: bool = False
+    doubtful: bool = False
 
 
 @dataclass(slots=True, frozen=True)

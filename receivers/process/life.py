@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from otel_fim.host import procfs
 from otel_fim.host.process import Process
@@ -54,10 +55,23 @@ def has_ended(stat: procfs.Stat) -> bool:
     return stat.state in (b"Z", b"X") and stat.threads <= 1
 
 
-def has_threads_left(pid: int) -> bool:
-    """Whether only the first thread of a process has ended."""
+class Left(Enum):
+    """What there is of a process whose first thread has ended."""
+
+    NOTHING = auto()
+    THREADS = auto()
+    PROCESS = auto()
+    """With a first thread: another one has taken its place."""
+
+
+def what_is_left(pid: int, start_ticks: int | None) -> Left:
+    """After an exit: of the process that started then (None: not known)."""
     try:
         stat = procfs.read_stat(pid)
     except (OSError, ValueError):
-        return False
-    return stat.state == b"Z" and stat.threads > 1
+        return Left.NOTHING
+    if start_ticks is None or stat.start_ticks > start_ticks + 1:
+        return Left.NOTHING
+    if stat.state == b"Z" and stat.threads > 1:
+        return Left.THREADS
+    return Left.NOTHING if stat.exiting else Left.PROCESS

@@ -104,7 +104,7 @@ class Records:
             attributes[names.PROCESS_EXECUTABLE_NAME] = image.executable.rpartition("/")[2]
         else:
             missing.append(names.PROCESS_EXECUTABLE_PATH)
-        command = process.command or image.command
+        command = None if image.doubtful else process.command or image.command
         if command is not None:
             attributes[names.PROCESS_COMMAND] = command
         else:

@@ -192,7 +192,8 @@ class Reporter:
             self._resolve(image.next, None)
             if image.executable is not None and image.next.executable in (image.executable, None):
                 # It may have been read when the next one was in its place already.
-                image.executable = image.identity = None
+                image.executable = image.identity = image.command = None
+                image.doubtful = True
         elif image.executable is not None and image.identity is not None and self._accounting is not None:
             path = image.executable.encode("utf-8", "surrogateescape")
             self._accounting.learn_identity(image.identity.device, image.identity.inode, path)

@@ -28,11 +28,12 @@ from otel_fim.receivers.process.happening import (
 )
 from otel_fim.receivers.process.kernel_clock import KernelClock
 from otel_fim.receivers.process.life import (
+    Left,
     Live,
     directory_at_start,
     has_ended,
-    has_threads_left,
     running_since,
+    what_is_left,
 )
 from otel_fim.receivers.process.logins import Login, login_at_start
 from otel_fim.receivers.process.reading import Reader, Reading
@@ -67,7 +68,7 @@ class Tracker:
         self._limit = max(table.limit, 256)
         self._lives: OrderedDict[int, Live] = OrderedDict()
         self._forks: deque[tuple[int, Live]] = deque()
-        self._leaderless: dict[int, tuple[int, Live, int]] = {}
+        self._leaderless: dict[int, tuple[int, Live]] = {}
         self._compared_ns = 0
         self._handlers = {
             cn_proc.FORK: self._fork,
@@ -151,6 +152,7 @@ class Tracker:
             self._forks.append((now + FORK_PATIENCE_NANOSECONDS, live))
 
     def _exec(self, event: cn_proc.ProcEvent) -> None:
+        self._leaderless.pop(event.pid, None)
         live = self._life_of(event.pid, event.time_ns, told=False)
         image = Image(event.pid, event.time_ns)
         if live is None:
@@ -179,9 +181,12 @@ class Tracker:
             live.told = True
         if live.kernel:
             self._forget(live)
-        elif has_threads_left(event.pid):
+        elif (left := what_is_left(event.pid, live.ticks)) is Left.THREADS:
             # Only its first thread has ended.
-            self._leaderless[event.pid] = (event.time_ns + _LEADERLESS_NANOSECONDS, live, event.first)
+            self._leaderless[event.pid] = (event.time_ns + _LEADERLESS_NANOSECONDS, live)
+        elif left is Left.PROCESS:
+            # Another thread starts a program, which ends the first one and takes its place.
+            return
         else:
             self._finish(live, self._clock.epoch(event.time_ns), event.first, event.time_ns)
 
@@ -213,13 +218,17 @@ class Tracker:
             live = self._forks.popleft()[1]
             if not self._is_settled(live):
                 self._tell_fork(live)
-        for pid, (at, live, status) in list(self._leaderless.items()):
+        for pid, (at, live) in list(self._leaderless.items()):
             if at <= now:
-                if has_threads_left(pid):
-                    self._leaderless[pid] = (now + _LEADERLESS_NANOSECONDS, live, status)
+                left = what_is_left(pid, live.ticks)
+                if left is Left.THREADS:
+                    self._leaderless[pid] = (now + _LEADERLESS_NANOSECONDS, live)
+                elif left is Left.PROCESS:
+                    del self._leaderless[pid]
                 else:
-                    self._finish(live, time.time_ns(), status, now)
-        deadlines = [at for at, _, _ in self._leaderless.values()]
+                    # How the last thread ended is not told.
+                    self._finish(live, time.time_ns(), None, now)
+        deadlines = [at for at, _ in self._leaderless.values()]
         if self._forks:
             deadlines.append(self._forks[0][0])
         return min(deadlines, default=None)

@@ -411,3 +411,54 @@ def test_where_the_backend_is_demanded_its_absence_is_an_error(
     with pytest.raises(StartError, match=r"process\.backend: .*take the backend psutil"):
         host.start(backend="proc_connector")
     host.receiver = None
+
+
+THREAD_EXECUTES = """
+import os, threading, time
+threading.Thread(target=lambda: (time.sleep(0.2), os.execv("/bin/sleep", ["sleep", "0.3"]))).start()
+time.sleep(20)
+"""
+LAST_THREAD = """
+import ctypes, os, threading, time
+threading.Thread(target=lambda: (time.sleep(0.5), os._exit(3))).start()
+time.sleep(0.1)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+@pytest.mark.root
+@root
+def test_a_thread_that_starts_a_program_ends_no_process(host: Any) -> None:
+    host.start()
+    process = subprocess.Popen([sys.executable, "-S", "-c", THREAD_EXECUTES])
+    assert process.wait(30) == 0
+    host.wait(lambda: host.actions(process.pid).count("exec") == 2 and "exited" in host.actions(process.pid))
+    assert host.actions(process.pid) == ["exec", "exec", "exited"]
+    assert len({r.attributes[names.PROCESS_ENTITY_ID] for r in host.of(process.pid)}) == 1
+    assert host.of(process.pid)[-1].attributes[names.PROCESS_EXECUTABLE_NAME] == "sleep"
+
+
+@pytest.mark.root
+@root
+def test_of_a_process_that_outlives_its_first_thread_no_exit_code_is_made_up(host: Any) -> None:
+    host.start()
+    process = subprocess.Popen([sys.executable, "-S", "-c", LAST_THREAD])
+    process.wait(30)
+    record = host.exited(process.pid)
+    assert host.actions(process.pid) == ["exec", "exited"]
+    assert record.attributes.get(names.PROCESS_EXIT_CODE) in (None, process.returncode)
+
+
+@pytest.mark.root
+@root
+def test_of_a_program_that_was_followed_at_once_no_name_is_told(host: Any) -> None:
+    """What was read may have been of the next one."""
+    host.start()
+    for _ in range(20):
+        process = subprocess.Popen(["/bin/sh", "-c", "exec sleep 0.05"])
+        process.wait(30)
+        host.exited(process.pid)
+        first = host.of(process.pid)[0].attributes
+        assert first[names.EVENT_ACTION] == "exec"
+        assert first.get(names.PROCESS_COMMAND) in (None, "sh")
+        assert first.get(names.PROCESS_EXECUTABLE_PATH) in (None, os.path.realpath("/bin/sh"))
