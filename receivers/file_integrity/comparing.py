@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from otel_fim.host.table import ProcessTable
 from otel_fim.receivers.file_integrity import paths
+from otel_fim.receivers.file_integrity.authors import may_be_author
 from otel_fim.receivers.file_integrity.baseline import Baseline
 from otel_fim.receivers.file_integrity.config import FileIntegrityConfig
 from otel_fim.receivers.file_integrity.gaps import Gaps
@@ -26,6 +28,7 @@ from otel_fim.receivers.file_integrity.scope import Scope
 
 QUEUE_OVERFLOW: Final = "queue_overflow"
 _LONGEST_PAUSE: Final = 60.0
+_PATIENCE: Final = 0.25
 
 
 class Comparer:
@@ -43,6 +46,7 @@ class Comparer:
         pending: PendingPaths,
         gaps: Gaps,
         logger: logging.Logger,
+        processes: ProcessTable,
         *,
         formerly: Scope | None,
         on_ready: Callable[[], None],
@@ -54,6 +58,7 @@ class Comparer:
         self._pending = pending
         self._gaps = gaps
         self._logger = logger
+        self._processes = processes
         self._formerly = formerly
         self._on_ready = on_ready
         self._linked = linked
@@ -179,14 +184,18 @@ class Comparer:
     def _differs(self, like: Pending | None, while_down: bool, found: Sequence[bytes]) -> None:
         backend = SCAN if like is None else like.backend
         when = time.time_ns() if like is None else like.last
+        if like is not None:
+            # So that the end of who made the directory is known.
+            self._processes.catch_up(time.time_ns(), _PATIENCE)
         for path in found:
+            lender = like if like is not None and may_be_author(like, path, self._processes) else None
             while not self._stop.is_set():
                 # Half of the room is left to events.
                 if len(self._pending) * 2 <= self._config.max_pending or self._pending.wait_below(
                     self._config.max_pending // 2, 1.0
                 ):
                     self._pending.add(
-                        path, backend, NOTHING, when, while_down=while_down, like=like, force=True
+                        path, backend, NOTHING, when, while_down=while_down, like=lender, force=True
                     )
                     break
 

@@ -81,6 +81,7 @@ class Engine:
             self._pending,
             self.gaps,
             context.logger,
+            context.processes,
             formerly=formerly,
             on_ready=on_ready,
             linked=linked,
