@@ -23,6 +23,7 @@ from otel_fim.receivers.auth.sources.framing import (
     WINDOW_BYTES,
     Framing,
 )
+from otel_fim.receivers.auth.sources.history import MOST_FILES, History
 from otel_fim.receivers.auth.sources.rotation import FINGERPRINT_BYTES, Sibling, holds, open_regular, siblings
 from otel_fim.receivers.auth.sources.source import (
     REASON_DENIED,
@@ -38,7 +39,6 @@ LINGER_SECONDS: Final = 60.0
 """How long a rotated file has to be quiet before it is closed."""
 MISSING_SECONDS: Final = 10.0
 """How long a name may stand for no file before that is a gap; rotation leaves it empty for a moment."""
-_MOST_FILES: Final = 32
 
 
 class Frame(NamedTuple):
@@ -84,7 +84,7 @@ class Tail:
         self._queue: list[Tailed] = []
         # The time of the newest rotated file that has been dealt with, for when there is no file to go on from.
         self._newest = max((sibling.modified for sibling in siblings(path)), default=0)
-        self._done: dict[int, int] = {}
+        self._history = History(path, self._queue)
         self._moved = False
         self._missing_since: float | None = None
         self._seen = time.time_ns()
@@ -114,10 +114,10 @@ class Tail:
         if not places:
             return
         for place in places[:-1]:
-            self._queue += self._earlier(place, self._siblings(), newer=False)
+            self._queue += self._earlier(place, self._history.siblings(), newer=False)
         descriptor = self._still_current(places[-1])
         if descriptor is None:
-            self._queue += self._earlier(places[-1], self._siblings())
+            self._queue += self._earlier(places[-1], self._history.siblings())
         else:
             place = places[-1]
             self._queue.append(self._open(descriptor, place.offset, place.skipping, place.modified))
@@ -204,41 +204,31 @@ class Tail:
 
     def _unknown(self) -> list[Tailed]:
         """Without a file to go on from: what was begun and rotated since the last look."""
-        return self._open_all(sibling for sibling in self._siblings() if sibling.modified > self._newest)
+        return self._open_all(
+            sibling for sibling in self._history.siblings() if sibling.modified > self._newest
+        )
 
     def _follow(self, last: Tailed) -> None:
         """While the name stands for nothing: files that had it after `last` and were rotated as well."""
         self._settle(last)
-        newer, _ = self._after(last)
+        newer, _ = self._history.after(last)
         if not all(sibling.compressed for sibling in newer):
             self._queue += self._since(last)
             self._moved = True
 
     def _since(self, last: Tailed) -> list[Tailed]:
         """The files that had the name after `last`, which is held open, and before the present one."""
-        newer, certain = self._after(last)
+        newer, certain = self._history.after(last)
         if not certain:
             self._destroyed(f"{self._path} was rotated more than once, and not all of it is left")
             newer = [sibling for sibling in newer if not sibling.compressed]
         return self._open_all(newer)
 
-    def _after(self, last: Tailed) -> tuple[list[Sibling], bool]:
-        """The rotated files newer than `last`, and whether these are certainly all."""
-        found = self._siblings(last.inode)
-        index = next((i for i, sibling in enumerate(found) if sibling.inode == last.inode), None)
-        if index is not None:
-            return found[:index], True
-        # Copies of a file that was never read count as well (see `_emptied_unseen`).
-        modified = os.fstat(last.descriptor).st_mtime_ns if last.offset else last.modified
-        # A compressed one of the same time is `last` itself, which has been read through its descriptor.
-        newer = [s for s in found if s.modified > modified or (s.modified == modified and not s.compressed)]
-        return newer, not newer
-
     def _settle(self, last: Tailed) -> None:
         """Finds out whether the file was emptied before it was rotated, while it still ends the queue."""
         known = len(last.before)
         if last.offset == 0:
-            if any(sibling.inode == last.inode for sibling in self._siblings(last.inode)):
+            if any(sibling.inode == last.inode for sibling in self._history.siblings(last.inode)):
                 self._emptied_unseen(last)
         elif os.pread(last.descriptor, known, last.offset - known) != last.before:
             self._emptied(last)
@@ -248,7 +238,7 @@ class Tail:
         modified = os.fstat(last.descriptor).st_mtime_ns
         if modified == last.modified:
             return
-        found = self._older(self._siblings(last.inode), last)
+        found = self._history.older(self._history.siblings(last.inode), last)
         copies = [sibling for sibling in found if sibling.modified > last.modified]
         last.modified = modified
         if copies:
@@ -257,16 +247,10 @@ class Tail:
 
     def _emptied(self, last: Tailed) -> None:
         """The file was emptied, and perhaps filled again: what was not read may be in a copy."""
-        chain = self._earlier(last.place(), self._older(self._siblings(last.inode), last))
+        chain = self._earlier(last.place(), self._history.older(self._history.siblings(last.inode), last))
         last.rewind()
         self._queue[-1:] = [*chain, last]
         self._moved = True
-
-    @staticmethod
-    def _older(found: list[Sibling], last: Tailed) -> list[Sibling]:
-        """Of siblings those that are older than `last`: all, unless it was rotated itself."""
-        index = next((i for i, sibling in enumerate(found) if sibling.inode == last.inode), -1)
-        return found[index + 1 :]
 
     def _still_current(self, place: Place) -> int | None:
         """The descriptor of the file that the name stands for, when that is the one of this place."""
@@ -303,15 +287,6 @@ class Tail:
             f"what followed{where}"
         )
 
-    def _siblings(self, also: int | None = None) -> list[Sibling]:
-        """The rotated files that are neither in the queue nor done with, and the one with the inode `also`."""
-        known = {file.inode for file in self._queue} - {also}
-        return [
-            sibling
-            for sibling in siblings(self._path)
-            if sibling.inode not in known and self._done.get(sibling.inode) != sibling.modified
-        ]
-
     def _open_all(self, newest_first: Iterable[Sibling]) -> list[Tailed]:
         """Files to be read from their beginning, oldest first."""
         opened = []
@@ -335,12 +310,10 @@ class Tail:
         """Closes rotated files that have been quiet for long."""
         now = self._monotonic()
         for file in self._queue[:-1]:
-            if now - file.grown >= self._linger or len(self._queue) > _MOST_FILES:
+            if now - file.grown >= self._linger or len(self._queue) > MOST_FILES:
                 if file.rest():
                     self._reader.rejected(REJECTED_UNTERMINATED)
-                while len(self._done) >= _MOST_FILES:
-                    del self._done[next(iter(self._done))]
-                self._done[file.inode] = os.fstat(file.descriptor).st_mtime_ns
+                self._history.done(file)
                 file.close()
                 self._queue.remove(file)
                 self._moved = True
