@@ -30,13 +30,9 @@ for node in null zero full random urandom tty; do
   mount -n --bind "/dev/$node" "$scratch/dev/$node"
 done
 mkdir "$scratch/dev/pts" "$scratch/dev/shm"
-# A terminal's master finds its own pts beside it, which a bound file has not.
-if [ -h /dev/ptmx ]; then
-  ln -s pts/ptmx "$scratch/dev/ptmx"
-else
-  mknod -m 666 "$scratch/dev/ptmx" c 5 2
-fi
-mount -n --rbind /dev/pts "$scratch/dev/pts"
+# Terminals of its own: the first is pts/0.
+mount -n -t devpts -o newinstance,ptmxmode=666,mode=620,gid="$(getent group tty | cut -d: -f3)" devpts "$scratch/dev/pts"
+ln -s pts/ptmx "$scratch/dev/ptmx"
 mount -n -t tmpfs -o mode=1777 login-host "$scratch/dev/shm"
 ln -s /proc/self/fd "$scratch/dev/fd"
 for stream in stdin:0 stdout:1 stderr:2; do
