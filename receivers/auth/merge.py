@@ -108,7 +108,9 @@ class Merger:
 
     def due(self, now: float) -> list[AuthEvent]:
         """The events of the stories whose time has come, oldest first."""
-        ready = [story for story in self._open.values() if story.due <= now]
+        ready = [
+            story for story in self._open.values() if story.due <= now and not self._is_early(story, now)
+        ]
         if len(self._open) - len(ready) > self._limit:
             # A flood: what waits for company goes without, and if that is not enough, what waits for its decision.
             ready = [
@@ -117,6 +119,16 @@ class Merger:
             if len(self._open) - len(ready) > self._limit // 2:
                 ready = list(self._open.values())
         return self._tell(ready, now)
+
+    def _is_early(self, story: Story, now: float) -> bool:
+        """Whether a logout would be told before the login of the same process: a slow log told of that one last."""
+        if story.family != "logout":
+            return False
+        return any(
+            not login.told and login.due > now
+            for pid in story.pids
+            for login in self._index.get(("login", "pid", pid), {}).values()
+        )
 
     def flush(self, now: float) -> list[AuthEvent]:
         """The events of all stories: nothing more is to come."""

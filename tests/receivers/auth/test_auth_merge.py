@@ -273,6 +273,14 @@ def test_a_record_is_told_when_the_window_has_passed() -> None:
     assert merger.next_due() is None
 
 
+def test_a_logout_is_not_told_before_its_login() -> None:
+    merger = Merger(2.0)
+    add(merger, entry("pam_unix(sshd:session): session closed for user alice", JOURNAL, at=0.5), 10.0)
+    add(merger, entry(ACCEPTED, at=0.1), 10.5)
+    assert merger.due(12.1) == []
+    assert [event.kind for event in merger.due(12.5)] == [Kind.LOGIN, Kind.LOGOUT]
+
+
 def test_a_connection_without_a_password_is_told_when_it_ends() -> None:
     merger = Merger(2.0)
     add(merger, entry("Invalid user mallory from 192.0.2.1 port 5"), 0.0)
