@@ -16,12 +16,12 @@ from types import FrameType
 from typing import Final
 
 from otel_fim.agent import Agent
-from otel_fim.agent.memory import be_lean_with_memory
 from otel_fim.cli.options import add_config_options
 from otel_fim.component import StartError
 from otel_fim.config.errors import ConfigError, Problem
 from otel_fim.config.load import load_config
 from otel_fim.config.validate import AgentConfig
+from otel_fim.host.memory import give_memory_back
 from otel_fim.names import metrics
 from otel_fim.telemetry.logs import configure_logging
 from otel_fim.version import __version__
@@ -61,7 +61,7 @@ class Runner:
     def run(self) -> int:
         # Hashing threads must not keep the thread that reads /proc waiting for Python's default 5 ms.
         sys.setswitchinterval(0.001)
-        be_lean_with_memory()
+        give_memory_back()
         config = self._load()
         agent = Agent(config)
         configure_logging(config.service.telemetry.logs, suppressed=self._counter(agent))

@@ -15,6 +15,7 @@ from otel_fim.host.cache import BoundedCache
 from otel_fim.host.identities import Identities
 from otel_fim.host.process import Process
 from otel_fim.host.sessions import LoginSession, LoginSessions
+from otel_fim.host.table import CREATION_TOLERANCE_NANOSECONDS
 from otel_fim.pipeline.coverage import timestamp
 from otel_fim.processors.identity.lookup import integer
 from otel_fim.record import AnyValue, Attributes, Record
@@ -97,10 +98,12 @@ class Logins:
         if names.OTEL_FIM_LOGIN_USER_NAME in attributes:
             return
         session = self._sessions.led_by(process.entity_id)
-        for ancestor in process.ancestors:
+        for number, ancestor in enumerate(process.ancestors):
             if session is not None:
                 break
             session = self._sessions.led_by(ancestor.entity_id)
+            if session is not None and number == 0 and _is_older(process, session):
+                return
         if session is None:
             return
         found: dict[str, AnyValue] = {
@@ -157,6 +160,13 @@ def _put_details(found: dict[str, AnyValue], session: LoginSession | None) -> At
         found[names.OTEL_FIM_LOGIN_TERMINAL] = session.terminal
         found[names.OTEL_FIM_LOGIN_TIME] = None if began is None else timestamp(began)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _is_older(child: Process, session: LoginSession) -> bool:
+    """Whether a child of the one who let the user in was there before that: sshd's helper that asked for the
+    password is nobody's session."""
+    began = session.time_unix_nano
+    return began is not None and child.created_unix_nano < began - CREATION_TOLERANCE_NANOSECONDS
 
 
 def _agree(one: int | None, other: int | None) -> bool:

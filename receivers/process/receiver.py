@@ -10,7 +10,6 @@ from typing import Final
 
 from otel_fim.component import Health, Receiver, ReceiverContext, StartError
 from otel_fim.host.exits import ExitAccounting
-from otel_fim.host.memory import give_memory_back
 from otel_fim.host.snapshot import read_snapshot
 from otel_fim.names import metrics
 from otel_fim.receivers.process.command_lines import CommandLines
@@ -47,7 +46,6 @@ class ProcessReceiver(Receiver[ProcessConfig]):
 
     def start(self) -> None:
         self.context.report(Health.STARTING, "looking at the processes that run")
-        give_memory_back()
         connector, reason = self._connect()
         if connector is not None:
             with contextlib.suppress(OSError):

@@ -578,3 +578,15 @@ def test_two_that_may_have_said_it_or_one_that_made_room_are_nobody(
     world.put(pid + 2, 50.5, 50.9)
     assert world.table.evicted == (1 if limit == 2 else 0)
     assert world.complete(events.AUTH_PRIVILEGE, 50.6, SUDO_LINE).attributes == SUDO_LINE
+
+
+@pytest.mark.parametrize(("created", "named"), [(40.5, False), (41.5, True)])
+def test_what_a_leader_had_started_before_it_let_the_user_in_is_nobodys(
+    world: Any, pid: int, created: float, named: bool
+) -> None:
+    daemon = Ancestor(700, "daemon", "/usr/sbin/sshd", "sshd")
+    leader = world.put(pid + 1, 40, **SSHD, ancestors=(daemon,))
+    world.complete(events.AUTH_LOGIN, 41, {names.PROCESS_PID: pid + 1, **ACCEPTED})
+    world.put(pid, created, executable_path="/usr/sbin/sshd", ancestors=(leader.as_ancestor(), daemon))
+    attributes = world.complete(events.FILE_MODIFIED, 60, {names.PROCESS_PID: pid}).attributes
+    assert (names.OTEL_FIM_LOGIN_USER_NAME in attributes) is named
