@@ -194,6 +194,14 @@ class Processor(Component[ConfigT]):
     def process(self, records: list[Record]) -> list[Record]:
         """The records to pass on: changed in place, added to, or fewer. May return its argument."""
 
+    def tick(self) -> list[Record]:
+        """Records that became due without any coming in; they go on to the processors behind this one.
+
+        Called from the thread that calls `process`, about once a second while nothing arrives and between batches.
+        Must be cheap when there is nothing to do.
+        """
+        return []
+
 
 @dataclass(slots=True)
 class ExportResult:

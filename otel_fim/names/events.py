@@ -6,6 +6,7 @@ from typing import Final
 
 from otel_fim.names import attributes as a
 from otel_fim.names import auth, network, process
+from otel_fim.names import finding as f
 from otel_fim.names import persistence as p
 from otel_fim.names.registry import event
 
@@ -268,6 +269,61 @@ PERSISTENCE_REMOVED: Final = event(
     "otel_fim.persistence.removed",
     "It no longer starts by itself; the `otel_fim.before.` attributes tell what it was.",
     _PERSISTENCE,
+)
+
+FINDING: Final = event(
+    "otel_fim.finding",
+    "A rule matched. Who did what to which file stands in the same attributes as in the record that it rests on; "
+    "severity follows the rule's level: INFO for informational and low, WARN, ERROR, FATAL for critical.",
+    (
+        f.LOG_RECORD_UID,
+        f.SECURITY_RULE_NAME,
+        f.SECURITY_RULE_UUID,
+        f.SECURITY_RULE_CATEGORY,
+        f.SECURITY_RULE_DESCRIPTION,
+        f.SECURITY_RULE_LICENSE,
+        f.SECURITY_RULE_REFERENCE,
+        f.SECURITY_RULE_RULESET_NAME,
+        f.SECURITY_RULE_VERSION,
+        f.RULE_AUTHOR,
+        f.OTEL_FIM_RULE_LEVEL,
+        f.OTEL_FIM_RULE_KIND,
+        f.OTEL_FIM_RULE_TAGS,
+        f.OTEL_FIM_RULE_COMPLIANCE,
+        f.OTEL_FIM_RULE_FALSE_POSITIVES,
+        a.THREAT_FRAMEWORK,
+        a.THREAT_TACTIC_ID,
+        a.THREAT_TACTIC_NAME,
+        a.THREAT_TECHNIQUE_ID,
+        a.THREAT_TECHNIQUE_NAME,
+        a.THREAT_TECHNIQUE_SUBTECHNIQUE_ID,
+        a.THREAT_TECHNIQUE_SUBTECHNIQUE_NAME,
+        a.OTEL_FIM_THREAT_CONFIDENCE,
+        a.OTEL_FIM_THREAT_EVIDENCE,
+        f.OTEL_FIM_FINDING_EVIDENCE,
+        f.OTEL_FIM_FINDING_EVIDENCE_COUNT,
+        f.OTEL_FIM_FINDING_EVENT_NAMES,
+        f.OTEL_FIM_FINDING_FIRST_SEEN,
+        f.OTEL_FIM_FINDING_LAST_SEEN,
+        f.OTEL_FIM_FINDING_GROUP_BY,
+        f.OTEL_FIM_FINDING_VALUE,
+        f.OTEL_FIM_FINDING_KEY,
+        f.OTEL_FIM_FINDING_COUNT,
+        f.OTEL_FIM_FINDING_DUPLICATE_OF,
+        f.OTEL_FIM_SUPPRESSION_NAME,
+        f.OTEL_FIM_SUPPRESSION_OWNER,
+        f.OTEL_FIM_SUPPRESSION_REASON,
+        f.OTEL_FIM_SUPPRESSION_EXPIRES,
+        f.EVENT_RISK_SCORE,
+        f.OTEL_FIM_RISK_DRIVERS,
+        f.OTEL_FIM_RISK_EXPLANATION,
+        f.USER_RISK_SCORE,
+        f.HOST_RISK_SCORE,
+        f.OTEL_FIM_EXECUTABLE_RISK_SCORE,
+        f.OTEL_FIM_NOVELTY_FIRST_SEEN,
+        f.OTEL_FIM_NOVELTY_RARE,
+    ),
+    severity="WARN",
 )
 
 COVERAGE_GAP: Final = event(

@@ -77,3 +77,37 @@ PROCESS_TABLE_EVICTED: Final = metric(
     "{processes}",
     "Processes that had to make room in the process table.",
 )
+
+RULES_FINDINGS: Final = metric(
+    "otel_fim_rules_findings", "counter", "{findings}", "Findings that rules made, by level."
+)
+RULES_REJECTED: Final = metric(
+    "otel_fim_rules_rejected", "counter", "{rules}", "Rules that could not be loaded; the log names each."
+)
+RULES_LATE_EVENTS: Final = metric(
+    "otel_fim_rules_late_events",
+    "counter",
+    "{events}",
+    "Events that came too late for a correlation's window (`lateness`).",
+)
+RULES_EVICTED_GROUPS: Final = metric(
+    "otel_fim_rules_evicted_groups",
+    "counter",
+    "{groups}",
+    "Groups that correlations forgot because their state was at its bound.",
+)
+FINDINGS_FOLDED: Final = metric(
+    "otel_fim_findings_folded",
+    "counter",
+    "{findings}",
+    "Findings that were counted as duplicates of an earlier one.",
+)
+FINDINGS_SUPPRESSED: Final = metric(
+    "otel_fim_findings_suppressed", "counter", "{findings}", "Findings that met a suppression."
+)
+NOVELTY_EVICTED: Final = metric(
+    "otel_fim_novelty_evicted",
+    "counter",
+    "{entries}",
+    "What was learnt of a host and forgotten at the bound.",
+)

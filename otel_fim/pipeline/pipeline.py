@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from otel_fim.component import AnyProcessor, Health, StoppingError
+from otel_fim.component import AnyProcessor, Health, Processor, StoppingError
 from otel_fim.journal import Journal, JournalFullError, JournalNotice, JournalWriteError
 from otel_fim.names import metrics
 from otel_fim.otlp import clean_record
@@ -41,6 +41,9 @@ class Pipeline:
         self.id = pipeline_id
         self.journal = journal
         self._processors = processors
+        self._ticking = [
+            (index, each) for index, each in enumerate(processors) if type(each).tick is not Processor.tick
+        ]
         self._queue = RecordQueue(queue_size)
         self._resource = resource
         self._scope = scope
@@ -109,22 +112,43 @@ class Pipeline:
     def _run(self) -> None:
         while not self._queue.drained and not self._abandon.is_set():
             items = self._queue.take(_BATCH_RECORDS, timeout=1.0)
-            if not items:
-                continue
+            if items:
+                records = items[0].records if len(items) == 1 else [r for item in items for r in item.records]
+                callbacks = [item.on_durable for item in items if item.on_durable is not None]
+                self._keep(records, self._processors, callbacks)
+            self._tick()
+
+    def _tick(self) -> None:
+        for index, processor in self._ticking:
             try:
-                self._move(items)
+                records = processor.tick()
             except Exception as error:
-                # Not written and so never acknowledged: the receivers report it again after the next start.
-                lost = sum(len(item.records) for item in items)
-                logger.exception("pipeline %s: %d records could not be kept", self.id, lost)
-                self._report(Health.RECOVERABLE_ERROR, f"{lost} records could not be kept: {error}")
-                if not self._failed:
-                    self._failed = True
-                    self._say_lost(lost, f"{type(error).__name__}: {error}")
+                processor.context.logger.exception("what was due could not be made")
+                processor.context.report(Health.RECOVERABLE_ERROR, f"{type(error).__name__}: {error}")
+                self._failing_processors.add(processor.context.id)
                 continue
-            if self._failed:
-                self._failed = False
-                self._report(Health.OK, "")
+            if records:
+                self._keep(records, self._processors[index + 1 :], [])
+
+    def _keep(
+        self, records: list[Record], processors: Sequence[AnyProcessor], callbacks: list[Callable[[], None]]
+    ) -> None:
+        taken = len(records)
+        try:
+            for processor in processors:
+                records = self._process(processor, records)
+            self._append(records, callbacks)
+        except Exception as error:
+            # Not written and so never acknowledged: the receivers report it again after the next start.
+            logger.exception("pipeline %s: %d records could not be kept", self.id, taken)
+            self._report(Health.RECOVERABLE_ERROR, f"{taken} records could not be kept: {error}")
+            if not self._failed:
+                self._failed = True
+                self._say_lost(taken, f"{type(error).__name__}: {error}")
+            return
+        if self._failed:
+            self._failed = False
+            self._report(Health.OK, "")
 
     def _say_lost(self, lost: int, cause: str) -> None:
         self._store.count(metrics.COVERAGE_GAPS, reason="io_error")
@@ -144,13 +168,6 @@ class Pipeline:
             self._queue.put_internal(Item([gap]))
         except StoppingError:
             logger.error("pipeline %s: the gap could not be recorded either", self.id)
-
-    def _move(self, items: list[Item]) -> None:
-        records = items[0].records if len(items) == 1 else [r for item in items for r in item.records]
-        for processor in self._processors:
-            records = self._process(processor, records)
-        callbacks = [item.on_durable for item in items if item.on_durable is not None]
-        self._append(records, callbacks)
 
     def _process(self, processor: AnyProcessor, records: list[Record]) -> list[Record]:
         labels = {"processor": processor.context.id, "pipeline": self.id}
@@ -233,7 +250,7 @@ class Pipeline:
             for restored in (False, True)
         )
         # Straight through the processors: the queue may be closed by now, and order matters more than batching.
-        self._move([Item([gap, restored])])
+        self._keep([gap, restored], self._processors, [])
 
 
 def _joined(callbacks: list[Callable[[], None]]) -> Callable[[], None] | None:

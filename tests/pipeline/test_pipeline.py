@@ -161,3 +161,39 @@ def test_a_processor_that_works_again_is_well_again(make_house: Any) -> None:
     wait_for(lambda: house.board.overall() is Health.RECOVERABLE_ERROR)
     pipeline.put([Record(event_name="fine")])
     wait_for(lambda: house.board.overall() is Health.OK)
+
+
+def test_what_a_processor_has_due_goes_on_to_those_behind_it_alone(make_house: Any) -> None:
+    house = make_house()
+    first, due, last = house.marking("a"), house.marking("b"), house.marking("c")
+    waiting = [Record(event_name="due")]
+
+    class Due(type(due)):  # type: ignore[misc]
+        def tick(self) -> list[Record]:
+            return [waiting.pop()] if waiting else []
+
+    due.__class__ = Due
+    pipeline = house.make_pipeline([first, due, last])
+    pipeline.start()
+    wait_for(lambda: house.store.value(metrics.JOURNAL_APPENDED) == 1)
+    assert [(r.event_name, r.body) for r in written(house)] == [("due", "c")]
+
+
+def test_a_processor_that_cannot_say_what_is_due_holds_up_nothing(make_house: Any) -> None:
+    house = make_house()
+    due = house.marking("a")
+
+    class Broken(type(due)):  # type: ignore[misc]
+        def tick(self) -> list[Record]:
+            raise OSError("no room")
+
+    due.__class__ = Broken
+    pipeline = house.make_pipeline([due])
+    pipeline.put([Record(event_name="one")])
+    pipeline.start()
+    wait_for(lambda: house.store.value(metrics.JOURNAL_APPENDED) == 1)
+    assert pipeline.stop(10)
+    assert [(r.event_name, r.body) for r in written(house)] == [("one", "a")]
+    statuses = {s.component: s for s in house.board.statuses()}
+    assert statuses["processor:a"].health is Health.RECOVERABLE_ERROR
+    assert "no room" in statuses["processor:a"].message
