@@ -67,6 +67,14 @@ class Collector:
             for hint in self.seen[since:]
         )
 
+    def told(self, path: bytes | str | os.PathLike[str], since: int = 0) -> bool:
+        """Whether an overflow was told in which the path's events may have been lost."""
+        wanted = os.fsencode(path)
+        return any(
+            reason == "queue_overflow" and (scope is None or _within(scope, wanted))
+            for reason, scope, _ in self.gaps[since:]
+        )
+
     def wait_covered(self, path: bytes | str | os.PathLike[str]) -> None:
         self.wait(lambda: self.covered(path), f"nothing for {os.fsencode(path)!r}")
 
@@ -123,20 +131,24 @@ class Watching:
         return self.sink
 
     def settle(self, directory: str | bytes | os.PathLike[str]) -> None:
-        """Until everything that happened before has been handed over and the directory is watched.
+        """Until everything that happened before has been handed over or told as lost, and the directory is watched.
 
         Events keep their order. A file that was made before its directory was watched is covered by the
-        comparison that is asked for afterwards; then the next one must be seen.
+        comparison that is asked for afterwards; one that was made while the queue was full is covered by the gap that
+        is told then. After either the next one must be seen.
         """
         for _ in range(10):
             self._marker += 1
             marker = os.path.join(os.fsencode(directory), b"settled-%d" % self._marker)
-            since = len(self.sink.seen)
+            seen, gaps = len(self.sink.seen), len(self.sink.gaps)
             run("touch", marker)
-            self.sink.wait(lambda: self.sink.covered(marker, since), f"nothing for {marker!r}")  # noqa: B023
+            self.sink.wait(
+                lambda: self.sink.covered(marker, seen) or self.sink.told(marker, gaps),  # noqa: B023
+                f"nothing for {marker!r}",
+            )
             if Change.CREATED in self.sink.changes(marker):
                 return
-        raise AssertionError(f"{directory!r} never came to be watched")
+        raise AssertionError(f"{directory!r} never came to be watched; gaps: {self.sink.gaps[-5:]}")
 
     def stop(self) -> None:
         for backend in self._started:
