@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from otel_fim import names
 from otel_fim.names import events
 from otel_fim.record import Attributes, Record, Resource, Scope, Severity, make_event
+
+if TYPE_CHECKING:
+    from otel_fim.component import Context
 
 
 def timestamp(unix_nano: int) -> str:
@@ -54,4 +58,30 @@ def coverage_record(
         scope=scope,
         severity=Severity.INFO if restored else Severity.WARN,
         body=f"{word}: {detail}",
+    )
+
+
+def component_coverage(
+    context: Context,
+    reason: str,
+    detail: str,
+    start_unix_nano: int,
+    end_unix_nano: int | None = None,
+    *,
+    restored: bool = False,
+    scope_text: str | None = None,
+    records_lost: int | None = None,
+) -> Record:
+    """A component's own gap, or its closing; without `scope_text` it covers all that the component watches."""
+    return coverage_record(
+        reason=reason,
+        scope_text=context.id if scope_text is None else scope_text,
+        detail=detail,
+        component=context.id,
+        resource=context.resource,
+        scope=context.scope,
+        start_unix_nano=start_unix_nano,
+        end_unix_nano=end_unix_nano,
+        records_lost=records_lost,
+        restored=restored,
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from otel_fim.component import Context
 from otel_fim.names import metrics
-from otel_fim.pipeline.coverage import coverage_record
+from otel_fim.pipeline.coverage import component_coverage
 from otel_fim.record import Record
 
 
@@ -41,14 +41,6 @@ class Gaps:
     def _record(
         self, source: str, reason: str, detail: str, start: int, end: int | None, *, restored: bool
     ) -> Record:
-        return coverage_record(
-            reason=reason,
-            scope_text=source,
-            detail=detail,
-            component=self._context.id,
-            resource=self._context.resource,
-            scope=self._context.scope,
-            start_unix_nano=start,
-            end_unix_nano=end,
-            restored=restored,
+        return component_coverage(
+            self._context, reason, detail, start, end, restored=restored, scope_text=source
         )

@@ -9,7 +9,7 @@ from typing import Final
 
 from otel_fim.component import Context
 from otel_fim.names import metrics
-from otel_fim.pipeline.coverage import coverage_record
+from otel_fim.pipeline.coverage import component_coverage
 from otel_fim.receivers.file_integrity.paths import display
 from otel_fim.record import Record
 
@@ -77,14 +77,12 @@ class Gaps:
         end: int | None,
         restored: bool | None = None,
     ) -> Record:
-        return coverage_record(
-            reason=reason,
-            scope_text=self._context.id if scope is None else display(scope),
-            detail=detail,
-            component=self._context.id,
-            resource=self._context.resource,
-            scope=self._context.scope,
-            start_unix_nano=start,
-            end_unix_nano=end,
+        return component_coverage(
+            self._context,
+            reason,
+            detail,
+            start,
+            end,
             restored=end is not None if restored is None else restored,
+            scope_text=None if scope is None else display(scope),
         )

@@ -9,7 +9,7 @@ from typing import Final
 
 from otel_fim.component import Context
 from otel_fim.names import metrics
-from otel_fim.pipeline.coverage import coverage_record
+from otel_fim.pipeline.coverage import component_coverage
 from otel_fim.receivers.persistence.hosts import Host
 from otel_fim.receivers.persistence.reader import NOT_LOOKED_AT
 from otel_fim.receivers.persistence.text import display, text_of
@@ -84,14 +84,4 @@ class Gaps:
         )
 
     def _coverage(self, reason: str, detail: str, start: int, end: int | None, *, restored: bool) -> Record:
-        return coverage_record(
-            reason=reason,
-            scope_text=self._context.id,
-            detail=detail,
-            component=self._context.id,
-            resource=self._context.resource,
-            scope=self._context.scope,
-            start_unix_nano=start,
-            end_unix_nano=end,
-            restored=restored,
-        )
+        return component_coverage(self._context, reason, detail, start, end, restored=restored)

@@ -12,7 +12,7 @@ from otel_fim.component import ReceiverContext, StoppingError
 from otel_fim.host.exits import ExitAccounting
 from otel_fim.host.identities import Identities
 from otel_fim.names import metrics
-from otel_fim.pipeline.coverage import coverage_record
+from otel_fim.pipeline.coverage import component_coverage
 from otel_fim.receivers.process.command_lines import CommandLines
 from otel_fim.receivers.process.config import ProcessConfig
 from otel_fim.receivers.process.filters import Filters
@@ -97,17 +97,8 @@ class Reporter:
             context.count(metrics.COVERAGE_GAPS, 1, reason=reason)
 
         def record() -> Record:
-            return coverage_record(
-                reason=reason,
-                scope_text=context.id,
-                detail=detail,
-                component=context.id,
-                resource=context.resource,
-                scope=context.scope,
-                start_unix_nano=start,
-                end_unix_nano=end,
-                records_lost=lost,
-                restored=restored,
+            return component_coverage(
+                context, reason, detail, start, end, restored=restored, records_lost=lost
             )
 
         self._pending.append(record)
