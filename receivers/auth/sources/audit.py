@@ -28,7 +28,7 @@ from otel_fim.receivers.auth.sources.audit_message import (
     number,
     parse_text,
 )
-from otel_fim.receivers.auth.sources.file_source import ThreadedSource
+from otel_fim.receivers.auth.sources.file_source import BelledSource
 from otel_fim.receivers.auth.sources.source import (
     REASON_DENIED,
     REASON_LIMITED,
@@ -70,12 +70,11 @@ def _without(fields: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in fields.items() if name not in ("type", "serial")}
 
 
-class AuditSource(ThreadedSource):
+class AuditSource(BelledSource):
     """Listens on the audit multicast group."""
 
     def __init__(self) -> None:
         super().__init__("audit")
-        self._bell: tuple[socket.socket, socket.socket] | None = None
         self._off = False
         self._listener: socket.socket | None = None
 
@@ -90,20 +89,7 @@ class AuditSource(ThreadedSource):
         # Here, so that nothing from now on is missed; the thread tells what is wrong, and tries again.
         with contextlib.suppress(OSError):
             self._listener = audit_socket.open_group(_LISTENED)
-        self._bell = socket.socketpair()
         super().start(sink, position)
-
-    def stop(self, timeout: float) -> bool:
-        ended = super().stop(timeout)
-        if ended and self._bell is not None:
-            for end in self._bell:
-                end.close()
-            self._bell = None
-        return ended
-
-    def _wake(self) -> None:
-        if self._bell is not None:
-            self._bell[0].send(b"!")
 
     def _session(self, sink: Sink) -> None:
         denied = False

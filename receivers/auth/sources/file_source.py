@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import threading
 import time
 from abc import abstractmethod
@@ -101,6 +102,30 @@ class ThreadedSource(Source):
             self._stopping.wait(_RETRY_SECONDS)
             return False
         return True
+
+
+class BelledSource(ThreadedSource):
+    """A source that waits in poll(2): `_bell[1]` is readable once it is to stop."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._bell: tuple[socket.socket, socket.socket] | None = None
+
+    def start(self, sink: Sink, position: Position = None) -> None:
+        self._bell = socket.socketpair()
+        super().start(sink, position)
+
+    def stop(self, timeout: float) -> bool:
+        ended = super().stop(timeout)
+        if ended and self._bell is not None:
+            for end in self._bell:
+                end.close()
+            self._bell = None
+        return ended
+
+    def _wake(self) -> None:
+        if self._bell is not None:
+            self._bell[0].send(b"!")
 
 
 class FileSource(ThreadedSource):

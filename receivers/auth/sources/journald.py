@@ -7,14 +7,13 @@ kept in memory over a reboot) and what followed it may be gone with it. That is 
 
 from __future__ import annotations
 
-import socket
 import time
 from dataclasses import dataclass
 from typing import Final
 
 from otel_fim.receivers.auth.event import Entry
 from otel_fim.receivers.auth.sources import journalctl
-from otel_fim.receivers.auth.sources.file_source import ThreadedSource
+from otel_fim.receivers.auth.sources.file_source import BelledSource
 from otel_fim.receivers.auth.sources.framing import REJECTED_LONG
 from otel_fim.receivers.auth.sources.journal_entry import JournalEntry, parse_line
 from otel_fim.receivers.auth.sources.source import (
@@ -60,7 +59,7 @@ class _Place:
         return [f"--since=@{self.time // 1_000_000}.{self.time % 1_000_000:06d}"] if self.time else []
 
 
-class JournaldSource(ThreadedSource):
+class JournaldSource(BelledSource):
     """Follows the journal. `directory` is one with journal files in it, instead of the system's."""
 
     def __init__(
@@ -74,7 +73,6 @@ class JournaldSource(ThreadedSource):
         self._confirm = confirm
         self._start_at = start_at
         self._directory = directory
-        self._bell: tuple[socket.socket, socket.socket] | None = None
         self._child: journalctl.Journalctl | None = None
         self._failing = False
         self._place = _Place(None, 0)
@@ -90,20 +88,7 @@ class JournaldSource(ThreadedSource):
 
     def start(self, sink: Sink, position: Position = None) -> None:
         self._started = time.time_ns() // 1000
-        self._bell = socket.socketpair()
         super().start(sink, position)
-
-    def stop(self, timeout: float) -> bool:
-        ended = super().stop(timeout)
-        if ended and self._bell is not None:
-            for end in self._bell:
-                end.close()
-            self._bell = None
-        return ended
-
-    def _wake(self) -> None:
-        if self._bell is not None:
-            self._bell[0].send(b"!")
 
     def _session(self, sink: Sink) -> None:
         self._place = self._begin(sink)
