@@ -30,7 +30,8 @@ _BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 @dataclass(slots=True, frozen=True)
 class Stat:
     """What `/proc/PID/stat` tells. `start_ticks` counts clock ticks from boot to the start of the process; the pids of
-    the leaders are -1 for a process that is past them, `terminal` is the kernel's device number (0: none)."""
+    the leaders are -1 for a process that is past them, `terminal`
+    is the kernel's device number (0: none)."""
 
     pid: int
     command: bytes
@@ -142,6 +143,16 @@ def _signed(digits: bytes) -> int:
 def text(name: bytes) -> str:
     """A name of the kernel's as text: bytes that are not UTF-8 become `\\xNN`, everything else stays."""
     return name.decode("utf-8", "backslashreplace")
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot, empty where there is none."""
+    try:
+        # As bytes: reading text looks for a codec, which may be out of reach.
+        with open("/proc/sys/kernel/random/boot_id", "rb") as source:
+            return text(source.read().strip())
+    except OSError:
+        return ""
 
 
 def read_stat(pid: int) -> Stat:

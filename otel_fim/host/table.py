@@ -37,7 +37,8 @@ class ProcessTable:
         self.sessions = LoginSessions()
         self._lock = threading.Lock()
         self._clock = procfs.BootClock()
-        self._boot = _boot_id()
+        # Without a boot id, ids of processes are unique for this run of the agent.
+        self._boot = procfs.boot_id().encode() or b"%d" % time.time_ns()
         self._shelf = Shelf(limit)
         self._read_at: dict[str, int] = {}
         self._feeder: Callable[[], None] | None = None
@@ -321,12 +322,3 @@ def _lived_through(process: Process, since: int, until: int) -> bool:
 
 def _still(known: Process, now: Process) -> str | None:
     return known.executable_sha256 if known.executable_path == now.executable_path else None
-
-
-def _boot_id() -> bytes:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as source:
-            return source.read().strip()
-    except OSError:
-        # Without one, ids are unique for this run of the agent.
-        return b"%d" % time.time_ns()

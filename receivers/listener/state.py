@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from otel_fim.host.process import Ancestor, Process
+from otel_fim.host.procfs import boot_id
 from otel_fim.journal.files import replace_file
 from otel_fim.receivers.listener.book import Listener, Owner
 from otel_fim.receivers.listener.sockets import Identity, ListeningSocket
@@ -60,7 +61,7 @@ class StateFile:
             if document["version"] != VERSION:
                 raise ValueError(f"version {document['version']!r}")
             listeners = [_listener(each) for each in document["listeners"]]
-            return Remembered(listeners, document["boot"] == boot_id())
+            return Remembered(listeners, document["boot"] == _boot())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             aside = self.path.with_name(f"{self.path.name}{_DAMAGED}-{time.time_ns()}")
             os.rename(self.path, aside)
@@ -70,19 +71,15 @@ class StateFile:
         """Durable on return. Raises `OSError`."""
         document = {
             "version": VERSION,
-            "boot": boot_id(),
+            "boot": _boot(),
             "listeners": [_plain(each) for each in listeners],
         }
         replace_file(self.path, json.dumps(document, separators=(",", ":")).encode() + b"\n")
 
 
-def boot_id() -> str:
-    """One boot of the host; where the system has none, the minute in which it was booted."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
-            return source.read().strip()
-    except OSError:
-        return f"{(time.time() - time.monotonic()) // 60:.0f}"
+def _boot() -> str:
+    """One boot of the host; where the system has no id of it, the minute in which it was booted."""
+    return boot_id() or f"{(time.time() - time.monotonic()) // 60:.0f}"
 
 
 def _plain(listener: Listener) -> dict[str, Any]:

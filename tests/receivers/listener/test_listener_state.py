@@ -59,6 +59,19 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert os.stat(file.path).st_mode & 0o777 == 0o600
 
 
+def test_a_boot_without_an_id_is_known_by_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "boot_id", lambda: "")
+    clocks = [1_800_000_030.0, 1_000.0]
+    monkeypatch.setattr(state.time, "time", lambda: clocks[0])
+    monkeypatch.setattr(state.time, "monotonic", lambda: clocks[1])
+    file = StateFile(tmp_path)
+    file.write([])
+    clocks[:] = [1_800_000_330.0, 1_300.0]
+    assert file.read().same_boot
+    clocks[:] = [1_800_000_330.0, 10.0]
+    assert not file.read().same_boot
+
+
 @pytest.mark.parametrize(
     "content",
     [
