@@ -6,13 +6,14 @@ go on from there, and what they tell again is recognised.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+
+from otel_fim.host.procfs import boot_id
+from otel_fim.journal.files import replace_file
 
 VERSION: Final = 1
 
@@ -56,18 +57,7 @@ class StateFile:
 
     def write(self, content: bytes) -> None:
         """Replaces the file. Raises `OSError`; the old one stands then."""
-        new = self.path.with_suffix(".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "wb", closefd=True) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(new, self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(new)
-            raise
+        replace_file(self.path, content)
 
 
 def encode(positions: dict[str, Any], sessions: list[Any], stories: list[Any]) -> bytes:
@@ -81,12 +71,3 @@ def encode(positions: dict[str, Any], sessions: list[Any], stories: list[Any]) -
             "stories": stories,
         }
     )
-
-
-def boot_id() -> str:
-    """The kernel's id of this boot, empty where there is none."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from otel_fim import names
 from otel_fim.component import Health, ReceiverContext, StartError
+from otel_fim.journal.files import TEMPORARY_SUFFIX
 from otel_fim.names import events, metrics
 from otel_fim.receivers.auth import AuthReceiver
 from otel_fim.receivers.auth.config import AuthConfig
@@ -436,14 +437,14 @@ def test_a_damaged_state_is_a_gap(host: Host) -> None:
 
 
 def test_a_state_that_cannot_be_written_is_said_and_work_goes_on(host: Host) -> None:
-    (host.state / "auth.new").mkdir()
+    (host.state / f"auth.json{TEMPORARY_SUFFIX}").mkdir()
     host.start()
     host.write(ACCEPTED)
     host.wait(1)
     wait_for(lambda: any(health is Health.RECOVERABLE_ERROR for health, _ in host.health))
     problem = next(text for health, text in host.health if health is Health.RECOVERABLE_ERROR)
     assert "auth.json cannot be written" in problem
-    (host.state / "auth.new").rmdir()
+    (host.state / f"auth.json{TEMPORARY_SUFFIX}").rmdir()
     host.write(FAILED)
     host.wait(2)
     wait_for(lambda: host.health[-1] == (Health.OK, ""))
@@ -453,12 +454,12 @@ def test_a_state_that_could_not_be_written_is_written_when_there_is_room(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("otel_fim.receivers.auth.engine._RETRY_SECONDS", 0.05)
-    (host.state / "auth.new").mkdir()
+    (host.state / f"auth.json{TEMPORARY_SUFFIX}").mkdir()
     host.start()
     host.write(ACCEPTED)
     host.wait(1)
     wait_for(lambda: any(health is Health.RECOVERABLE_ERROR for health, _ in host.health))
-    (host.state / "auth.new").rmdir()
+    (host.state / f"auth.json{TEMPORARY_SUFFIX}").rmdir()
     wait_for((host.state / "auth.json").exists)
 
 
