@@ -29,7 +29,9 @@ class Process:
     `created_unix_nano` is as exact as a clock tick (10 ms on most systems); with the pid it names the process.
     `entity_id` is the same for the same process, whoever asks. `ancestors` has the parent first, at most
     `MAX_ANCESTORS`. Paths and names are text in which bytes that are not UTF-8 are `\\xNN`. Ids are the kernel's
-    numbers; `login_user_id` and `session_id` are None when no login started the process.
+    numbers; `login_user_id` and `session_id` are None when no login started the process. `session_leader_pid` and
+    `group_leader_pid` are 0 when there is no leader that has a pid here: it lies outside the pid namespace, or the
+    kernel or init started the process without giving it a session.
     `exit_status` is as from wait(2): exit code times 256, or the signal; without one nobody told of the end, and
     `ended_unix_nano` is the latest time at which it can have been. `program_unix_nano` is when it began to run
     its program (the last execve).

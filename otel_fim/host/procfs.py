@@ -30,7 +30,7 @@ _BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 @dataclass(slots=True, frozen=True)
 class Stat:
     """What `/proc/PID/stat` tells. `start_ticks` counts clock ticks from boot to the start of the process; the pids of
-    the leaders are -1 for a process that is past them, `terminal`
+    the leaders are -1 for a process that is past them and 0 for leaders without one in this pid namespace, `terminal`
     is the kernel's device number (0: none)."""
 
     pid: int

@@ -48,10 +48,19 @@ PROCESS_EXIT_TIME: Final = attribute(
     "process.exit.time", "string", "When it ended, ISO 8601.", "2026-01-13T14:30:01.120Z", source="otel"
 )
 PROCESS_SESSION_LEADER_PID: Final = attribute(
-    "process.session_leader.pid", "int", "Pid of the session's leader.", "4700", source="otel"
+    "process.session_leader.pid",
+    "int",
+    "Pid of the session's leader; absent when the leader has no pid for the agent: it lies outside the agent's pid "
+    "namespace, or the kernel or init started the process without giving it a session.",
+    "4700",
+    source="otel",
 )
 PROCESS_GROUP_LEADER_PID: Final = attribute(
-    "process.group_leader.pid", "int", "Pid of the process group's leader.", "4711", source="otel"
+    "process.group_leader.pid",
+    "int",
+    "Pid of the process group's leader; absent when the leader has no pid for the agent, as with the session's.",
+    "4711",
+    source="otel",
 )
 PROCESS_SAVED_USER_ID: Final = attribute(
     "process.saved_user.id", "int", "Saved user id.", "1000", source="otel"

@@ -104,7 +104,8 @@ class Reader:
             # Whoever has a pid next has started later.
             return False
         found.known["command"] = procfs.text(stat.command)
-        if stat.session_leader_pid > 0:
+        # 0 is known too: the leader has no pid here.
+        if stat.session_leader_pid >= 0:
             found.known["terminal"] = terminal_name(stat.terminal)
             found.known["session_leader_pid"] = stat.session_leader_pid
             found.known["group_leader_pid"] = stat.group_leader_pid

@@ -190,8 +190,8 @@ def _add_place(attributes: Attributes, process: Process) -> None:
     for key, value in (
         (names.PROCESS_WORKING_DIRECTORY, process.working_directory),
         (names.OTEL_FIM_PROCESS_TERMINAL, process.terminal),
-        (names.PROCESS_SESSION_LEADER_PID, process.session_leader_pid),
-        (names.PROCESS_GROUP_LEADER_PID, process.group_leader_pid),
+        (names.PROCESS_SESSION_LEADER_PID, process.session_leader_pid or None),
+        (names.PROCESS_GROUP_LEADER_PID, process.group_leader_pid or None),
         (names.PROCESS_LINUX_CGROUP, process.cgroup),
         (names.CONTAINER_ID, process.container_id),
         (names.OTEL_FIM_SYSTEMD_UNIT, process.systemd_unit),
