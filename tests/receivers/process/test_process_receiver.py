@@ -43,7 +43,7 @@ class TestTold:
         host.start()
         assert host.health[-1] == (Health.OK, "")
         before = time.time_ns()
-        process = run("/bin/true", cwd="/tmp")
+        process = run("/bin/true", cwd="/tmp", start_new_session=True)
         host.exited(process.pid)
         started, exited = host.of(process.pid)
         attributes = started.attributes
@@ -58,7 +58,9 @@ class TestTold:
         assert attributes[names.PROCESS_USER_ID] == 0
         assert attributes[names.PROCESS_USER_NAME] == "root"
         assert attributes[names.PROCESS_GROUP_ID] == "0"
-        assert attributes[names.PROCESS_SESSION_LEADER_PID] == os.getsid(0)
+        assert attributes[names.PROCESS_SESSION_LEADER_PID] == process.pid
+        assert attributes[names.PROCESS_GROUP_LEADER_PID] == process.pid
+        assert attributes[names.PROCESS_INTERACTIVE] is False
         assert attributes[names.OTEL_FIM_PROCESS_BACKEND] == "proc_connector"
         ancestors = attributes[names.OTEL_FIM_PROCESS_ANCESTORS]
         assert isinstance(ancestors, tuple)
@@ -71,6 +73,19 @@ class TestTold:
         duration = exited.attributes[names.OTEL_FIM_PROCESS_DURATION]
         assert isinstance(duration, float)
         assert 0 < duration < 30
+
+    def test_the_session_of_the_parent(self, host: Any) -> None:
+        """0, where this one has been started by init without a session or from another pid namespace."""
+        host.start()
+        with subprocess.Popen(["sleep", "300"]) as process:
+            host.wait(lambda: host.of(process.pid))
+            process.kill()
+        for attributes in (host.exited(process.pid).attributes, host.of(process.pid)[0].attributes):
+            assert attributes.get(names.PROCESS_SESSION_LEADER_PID) == (os.getsid(0) or None)
+            assert attributes.get(names.PROCESS_GROUP_LEADER_PID) == (os.getpgid(0) or None)
+            assert attributes[names.PROCESS_INTERACTIVE] is (names.OTEL_FIM_PROCESS_TERMINAL in attributes)
+            missing = attributes.get(names.OTEL_FIM_PROCESS_MISSING, ())
+            assert not {names.PROCESS_SESSION_LEADER_PID, names.PROCESS_GROUP_LEADER_PID} & set(missing)
 
     def test_the_table_says_the_same(self, host: Any) -> None:
         host.start()
