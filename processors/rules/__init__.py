@@ -1,0 +1,1 @@
+"""The rules processor: Sigma rules and correlations, run on the stream."""
