@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_fim.receivers.file_integrity import paths
@@ -19,6 +19,7 @@ def test_split_and_join_are_inverse(parts: list[bytes]) -> None:
 
 
 @given(NAME)
+@example(b"\xc2\xa0\xc2\xad\xc2\x85")
 def test_what_is_displayed_is_one_line_of_printable_text(name: bytes) -> None:
     shown = paths.display(name)
     assert all(c.isprintable() or ord(c) > 0xFF for c in shown), shown
