@@ -17,8 +17,8 @@ _LONGEST: Final = 3800
 
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
-# Control characters, those that reorder or hide text on a terminal, the no-break space, which passes for a plain one, and
-# the backslash that escapes them.
+# Control characters, those that reorder or hide text on a terminal, the no-break space, which passes for a plain one,
+# and the backslash that escapes them.
 _UNSAFE: Final = re.compile(
     "[\\\\\x00-\x1f\x7f-\xa0\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f]"
