@@ -69,7 +69,9 @@ class Agent:
         """The attributes of every record in the journal; the event's name is under the empty name."""
         found = []
         for path in sorted((self.state / "journal/logs").glob("*.jsonl")):
-            for line in path.read_bytes().splitlines():
+            for line in path.read_bytes().splitlines(keepends=True):
+                if not line.endswith(b"\n"):
+                    continue  # the agent is writing it
                 for resource_logs in json.loads(line)["resourceLogs"]:
                     for scope_logs in resource_logs["scopeLogs"]:
                         for record in scope_logs["logRecords"]:
