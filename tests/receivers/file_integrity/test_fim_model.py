@@ -90,8 +90,9 @@ class Other:
                 arguments = [tree + b"/" + argument for argument in args]
             else:
                 arguments = [tree + b"/" + argument for argument in args[:1]] + args[1:]
-            if op == "symlink" and not arguments[1].strip(b"\0"):
-                continue
+            if op == "symlink":
+                # No path holds a zero. (An empty one is refused, as other operations are.)
+                arguments[1] = arguments[1].replace(b"\0", b"0")
             lines.append((op, [base64.b64encode(argument).decode() for argument in arguments]))
         assert self.process.stdin is not None
         assert self.process.stdout is not None
