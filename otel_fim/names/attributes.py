@@ -279,7 +279,8 @@ OTEL_FIM_COVERAGE_REASON: Final = attribute(
     "string",
     "Why something could not be seen: queue_overflow, disk_full, permission_denied, path_missing, "
     "backend_limited, watch_limit, agent_stopped, journal_torn, journal_retention, io_error, "
-    "log_destroyed (a log was cut before it could be read), not_looked_at (yet).",
+    "log_destroyed (a log was cut before it could be read), not_looked_at (yet), state_lost (what was learnt or "
+    "counted could not be read any more), state_limit (some of it had to make room).",
     "queue_overflow",
 )
 OTEL_FIM_COVERAGE_SCOPE: Final = attribute(

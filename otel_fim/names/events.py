@@ -321,6 +321,7 @@ FINDING: Final = event(
         f.HOST_RISK_SCORE,
         f.OTEL_FIM_EXECUTABLE_RISK_SCORE,
         f.OTEL_FIM_NOVELTY_FIRST_SEEN,
+        f.OTEL_FIM_NOVELTY_UNCERTAIN,
         f.OTEL_FIM_NOVELTY_RARE,
     ),
     severity="WARN",

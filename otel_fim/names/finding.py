@@ -153,7 +153,7 @@ OTEL_FIM_RISK_EXPLANATION: Final = attribute(
     "otel_fim.risk.explanation",
     "string",
     "The drivers in words.",
-    "A rule of level high matched with high confidence; the executable was never seen here before.",
+    "A rule of level high matched, with medium confidence: +56. Never seen on this host before: executable: +10.",
 )
 USER_RISK_SCORE: Final = attribute(
     "user.risk.calculated_score_norm", "double", "The user's score, 0 to 100.", "42.5", source="ecs"
@@ -166,12 +166,31 @@ OTEL_FIM_EXECUTABLE_RISK_SCORE: Final = attribute(
 )
 
 # --- Novelty ---------------------------------------------------------------------------------------------
+NOVELTY_KINDS: Final = (
+    "user",
+    "source",
+    "user_source",
+    "privilege",
+    "executable",
+    "executable_hash",
+    "parent_child",
+    "user_executable",
+    "listener",
+    "persistence",
+)
+"""The words of the attributes below. Lists of them keep this order."""
 OTEL_FIM_NOVELTY_FIRST_SEEN: Final = attribute(
     "otel_fim.novelty.first_seen",
     "string[]",
-    "What this host never saw before, after its learning period: user, source, user_source, executable, "
-    "executable_hash, parent_child, user_executable, listener, persistence.",
+    f"What this host never saw before, after its learning period: {', '.join(NOVELTY_KINDS)}.",
     "executable, user_executable",
+)
+OTEL_FIM_NOVELTY_UNCERTAIN: Final = attribute(
+    "otel_fim.novelty.uncertain",
+    "string[]",
+    "Those of `otel_fim.novelty.first_seen` of which something had to be forgotten that was seen in the last 30 days: "
+    "this may be it.",
+    "executable",
 )
 OTEL_FIM_NOVELTY_RARE: Final = attribute(
     "otel_fim.novelty.rare",

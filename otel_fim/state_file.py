@@ -1,0 +1,129 @@
+"""A component's state in one file that is whole or not used, and the saving of it now and then.
+
+The file is a line `otel-fim KIND VERSION CHECKSUM` (BLAKE2b-128 of what follows, hex) and the content.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otel_fim.component import Health, StartError
+from otel_fim.journal.files import replace_file
+
+if TYPE_CHECKING:
+    from otel_fim.component import Context
+
+_MARK: Final = b"otel-fim"
+
+
+class DamagedStateError(Exception):
+    """The file is not what was written; the message says in what."""
+
+
+class StateFile:
+    """The file at `path`, of one kind (a word) and of a version that grows."""
+
+    def __init__(self, path: Path, kind: str, version: int) -> None:
+        self.path = path
+        self._kind = kind.encode()
+        self._version = version
+
+    def read(self) -> bytes | None:
+        """The content; None when there is no file.
+
+        Raises `DamagedStateError` for a file that is not whole, and `StartError` for one that cannot be read or that a
+        newer agent wrote.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StartError(
+                f"{self.path}: the state cannot be read: {error.strerror}; the agent must own its state directory"
+            ) from error
+        head, _, content = data.partition(b"\n")
+        words = head.split(b" ")
+        if len(words) != 4 or words[:2] != [_MARK, self._kind] or not words[2].isdigit() or len(words[2]) > 9:
+            raise DamagedStateError("its first line is not that of such a file")
+        if words[3] != _checksum(content):
+            raise DamagedStateError("its checksum does not fit")
+        version = int(words[2])
+        if version > self._version:
+            raise StartError(
+                f"{self.path}: the state has version {version}, this agent knows {self._version}; use the agent that "
+                "made it, or move the file away to start anew"
+            )
+        if version != self._version:
+            raise DamagedStateError(f"it has version {version}, which was never given out")
+        return content
+
+    def write(self, content: bytes) -> None:
+        """Replaces the file, durably. Raises `OSError`, and then the old content is still there."""
+        head = b" ".join((_MARK, self._kind, b"%d" % self._version, _checksum(content)))
+        replace_file(self.path, head + b"\n" + content)
+
+    def set_aside(self) -> Path:
+        """Moves a damaged file out of the way, for people to look at. Raises `OSError`."""
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
+        os.replace(self.path, aside)
+        return aside
+
+
+def _checksum(content: bytes) -> bytes:
+    return blake2b(content, digest_size=16).hexdigest().encode()
+
+
+class Saver:
+    """Writes a state file at most every `interval` seconds, and says once when that does not work and once when it
+    does again. For one thread."""
+
+    def __init__(
+        self,
+        file: StateFile,
+        context: Context,
+        interval: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file = file
+        self._context = context
+        self._interval = interval
+        self._clock = clock
+        self._last = clock()
+        self.failing = False
+
+    def elapsed(self) -> float:
+        """Seconds since the file was last written, or tried to."""
+        return self._clock() - self._last
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the interval is over."""
+        return self.elapsed() >= self._interval
+
+    def save(self, content: bytes) -> bool:
+        """Writes now; False when it could not, which is the health's and the log's to tell."""
+        self._last = self._clock()
+        try:
+            self._file.write(content)
+        except OSError as error:
+            message = (
+                f"{self._file.path}: the state cannot be written: {error.strerror or error}; until that is over, a "
+                "restart goes on from the state before"
+            )
+            if not self.failing:
+                self._context.logger.warning(message)
+            self.failing = True
+            self._context.report(Health.RECOVERABLE_ERROR, message)
+            return False
+        if self.failing:
+            self.failing = False
+            self._context.logger.warning("%s: the state is written again", self._file.path)
+            self._context.report(Health.OK, "")
+        return True
