@@ -162,12 +162,7 @@ class Compiler:
             return found is not None and compare(found, wanted)
 
         if field.source is Source.TIME:
-
-            def of_record(view: View) -> bool:
-                moment = time_of(view.record)
-                return moment != 0 and meets(moment)
-
-            return of_record
+            return lambda view: meets(time_of(view.record))
 
         def of_text(text: str) -> bool:
             moment = values.time_of(text)

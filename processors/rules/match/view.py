@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from otel_fim import names
 from otel_fim.otlp.text import clean_text
-from otel_fim.pipeline.coverage import timestamp
 from otel_fim.record import AnyValue, Record
 from otel_fim.sigma import values
 from otel_fim.sigma.ir import Field, Source
@@ -17,7 +17,16 @@ class _Absent:
 
 
 ABSENT: Final = _Absent()
-_NOT_YET: Final = _Absent()
+_ADDED_LATER: Final = frozenset(
+    {
+        names.AUDIT_SEQUENCE_STREAM_ID,
+        names.AUDIT_SEQUENCE_NUMBER,
+        names.AUDIT_SEQUENCE_PREV_HASH,
+        names.OTEL_FIM_TIME_UNIX_NANO,
+        names.LOG_RECORD_UID,
+    }
+)
+"""Attributes that a record has in the journal and in the table, and not yet when rules look at it."""
 
 
 def text_form(value: AnyValue) -> str:
@@ -47,7 +56,7 @@ Getter = Callable[[Record], "AnyValue | _Absent"]
 
 def getter(field: Field) -> Getter:
     """A function that gives the field's value, or `ABSENT`. Fields that every OTLP record has are absent when they
-    are empty or 0."""
+    are empty or 0; only the time is always there, in nanoseconds since the epoch."""
     name = field.name
     match field.source:
         case Source.ATTRIBUTE:
@@ -63,12 +72,7 @@ def getter(field: Field) -> Getter:
         case Source.SEVERITY_NUMBER:
             return lambda record: record.severity_number or ABSENT
         case Source.TIME:
-            return _time_text
-
-
-def _time_text(record: Record) -> AnyValue | _Absent:
-    moment = time_of(record)
-    return timestamp(moment) if moment else ABSENT
+            return lambda record: str(time_of(record))
 
 
 class View:
@@ -128,10 +132,9 @@ class View:
 
 
 def keyword_texts(record: Record) -> list[str]:
-    """The texts of the body, when there is one, and of the record's attributes."""
-    found = [text_form(value) for value in record.attributes.values()]
-    if record.body is not None and record.body != "":
-        found.append(text_form(record.body))
+    """The texts of the body (empty when there is none) and of the record's attributes."""
+    found = [text_form(value) for name, value in record.attributes.items() if name not in _ADDED_LATER]
+    found.append(text_form(record.body))
     return found
 
 
