@@ -7,8 +7,8 @@ import ipaddress
 from typing import Final
 
 from otel_fim import names
+from otel_fim.attack import TECHNIQUES
 from otel_fim.processors.attack.mapping import HIGH, LOW, MEDIUM, Confidence, Match
-from otel_fim.processors.attack.techniques import TECHNIQUES
 from otel_fim.record import AnyValue, Record
 
 _FAILURE: Final = "failure"

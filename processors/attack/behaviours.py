@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from otel_fim import names
+from otel_fim.attack import TECHNIQUES
 from otel_fim.processors.attack.change import Change, Effect, special_bits
 from otel_fim.processors.attack.mapping import HIGH, LOW, MEDIUM, Confidence, Match, describe
-from otel_fim.processors.attack.techniques import TECHNIQUES
 from otel_fim.record import AnyValue
 
 _RIGHT_TO_LEFT_OVERRIDE: Final = "\u202e"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from otel_fim.attack import TECHNIQUES, Technique
 from otel_fim.processors.attack.change import WRITTEN, Change, Effect
-from otel_fim.processors.attack.techniques import TECHNIQUES, Technique
 
 
 class Confidence(IntEnum):

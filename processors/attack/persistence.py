@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from otel_fim import names
+from otel_fim.attack import TECHNIQUES, Technique
 from otel_fim.names import events
 from otel_fim.processors.attack.change import Change, Effect
 from otel_fim.processors.attack.mapping import HIGH, LOW, MEDIUM, Confidence, Match
-from otel_fim.processors.attack.techniques import TECHNIQUES, Technique
 from otel_fim.record import Record
 
 _SCAN: Final = "scan"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from otel_fim import names
+from otel_fim.attack import annotate
 from otel_fim.component import Processor, ProcessorContext
 from otel_fim.processors.attack.config import AttackConfig
 from otel_fim.processors.attack.engine import FINDERS, find
 from otel_fim.processors.attack.mapping import Confidence, Match
-from otel_fim.processors.attack.techniques import FRAMEWORK, TECHNIQUES
 from otel_fim.record import Record
 
 
@@ -26,24 +26,15 @@ class AttackProcessor(Processor[AttackConfig]):
             if record.event_name in FINDERS and names.THREAT_TECHNIQUE_ID not in record.attributes:
                 matches = find(record, self._least)
                 if matches:
-                    annotate(record, matches)
+                    _write(record, matches)
         return records
 
 
-def annotate(record: Record, matches: list[Match]) -> None:
-    """Writes the matches, best first, into the record: lists as the Elastic Common Schema has them, the
-    confidence that of the best."""
-    techniques = list(dict.fromkeys(match.technique.parent_id for match in matches))
-    tactics = list(dict.fromkeys(tactic for match in matches for tactic in match.technique.tactics))
-    sub = [match.technique for match in matches if match.technique.is_subtechnique]
-    attributes = record.attributes
-    attributes[names.THREAT_FRAMEWORK] = FRAMEWORK
-    attributes[names.THREAT_TACTIC_ID] = [tactic[0] for tactic in tactics]
-    attributes[names.THREAT_TACTIC_NAME] = [tactic[1] for tactic in tactics]
-    attributes[names.THREAT_TECHNIQUE_ID] = techniques
-    attributes[names.THREAT_TECHNIQUE_NAME] = [TECHNIQUES[technique].name for technique in techniques]
-    if sub:
-        attributes[names.THREAT_TECHNIQUE_SUBTECHNIQUE_ID] = [technique.id for technique in sub]
-        attributes[names.THREAT_TECHNIQUE_SUBTECHNIQUE_NAME] = [technique.name for technique in sub]
-    attributes[names.OTEL_FIM_THREAT_CONFIDENCE] = matches[0].confidence.name.lower()
-    attributes[names.OTEL_FIM_THREAT_EVIDENCE] = "; ".join(match.evidence for match in matches)
+def _write(record: Record, matches: list[Match]) -> None:
+    """Writes the matches, best first, into the record; the confidence is that of the best."""
+    annotate(
+        record.attributes,
+        [match.technique.id for match in matches],
+        confidence=matches[0].confidence.name.lower(),
+        evidence="; ".join(match.evidence for match in matches),
+    )
