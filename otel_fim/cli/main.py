@@ -40,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _abandon_stdout()
         return 141
     except Exception as error:  # noqa: BLE001 - the last line of defence; the traceback is one variable away
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _abandon_stdout()
         return _unexpected(error)
     return status
 
