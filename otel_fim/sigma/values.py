@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import math
 import re
@@ -23,7 +23,7 @@ TIME_PATTERN: Final = (
 _NUMBER: Final = re.compile(NUMBER_PATTERN, re.ASCII)
 _TIME: Final = re.compile(TIME_PATTERN, re.ASCII)
 _SECOND: Final = 1_000_000_000
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def text_of(value: AnyValue) -> str:
@@ -86,7 +86,7 @@ def time_of(text: str) -> int | None:
         after = tail[1:].lstrip("0123456789")
         digits, tail = tail[1 : len(tail) - len(after)], after
     try:
-        moment = datetime.datetime.fromisoformat(whole + ("+00:00" if tail in ("", "Z") else tail))
+        moment = dt.datetime.fromisoformat(whole + ("+00:00" if tail in ("", "Z") else tail))
     except ValueError:  # the 31st of a month that has 30 days
         return None
     since = moment - _EPOCH

@@ -1,0 +1,353 @@
+"""Expressions of a rule as ClickHouse conditions: always 0 or 1, never NULL."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, assert_never
+from zoneinfo import ZoneInfo
+
+from otel_fim.sigma.ir import (
+    And,
+    Cidr,
+    Compare,
+    Const,
+    Expression,
+    Field,
+    Filled,
+    Glob,
+    InTime,
+    Keyword,
+    Match,
+    Not,
+    Operator,
+    Or,
+    Present,
+    Regex,
+    SameAs,
+    Source,
+    Test,
+    Text,
+    TextKind,
+    TimePart,
+    Wildcard,
+)
+from otel_fim.sigma.sql.layout import ADDED_LATER, Layout, SqlError
+from otel_fim.sigma.sql.quoting import array, like, listed, literal, number
+from otel_fim.sigma.values import NUMBER_PATTERN, TIME_PATTERN, fold, fold_character
+
+_NEEDLES: Final = 200
+"""multiSearchAny takes 255 constants."""
+_SIGNS: Final = {
+    Operator.EQ: "=",
+    Operator.NEQ: "!=",
+    Operator.LT: "<",
+    Operator.LTE: "<=",
+    Operator.GT: ">",
+    Operator.GTE: ">=",
+}
+_PARTS: Final = {
+    TimePart.MINUTE: "toMinute({0}, {1})",
+    TimePart.HOUR: "toHour({0}, {1})",
+    TimePart.DAY: "toDayOfMonth({0}, {1})",
+    TimePart.WEEKDAY: "toDayOfWeek({0}, 0, {1})",
+    TimePart.WEEK: "toISOWeek({0}, {1})",
+    TimePart.MONTH: "toMonth({0}, {1})",
+    TimePart.YEAR: "toYear({0}, {1})",
+}
+_MAPPED: Final = ("::ffff:0.0.0.0", "::ffff:255.255.255.255")
+
+
+def sign(operator: Operator) -> str:
+    """The operator in SQL."""
+    return _SIGNS[operator]
+
+
+def number_text(value: str) -> str:
+    """Whether the text `value` is a number (`values.number_of`)."""
+    return f"match({value}, {literal(f'^{NUMBER_PATTERN}$')}) AND isFinite(toFloat64OrZero({value}))"
+
+
+def elements(value: str) -> str:
+    """The elements of a list's text as an array; anything else is a list of one."""
+    return f"if(JSONType({value}) = 'Array', JSONExtract({value}, 'Array(String)'), [{value}])"
+
+
+class Conditions:
+    """Makes conditions for one layout and time zone. Raises `SqlError` for an unknown time zone."""
+
+    def __init__(self, layout: Layout, timezone: str) -> None:
+        try:
+            ZoneInfo(timezone)
+        except (ValueError, OSError):
+            raise SqlError(f"unknown time zone {timezone!r}; write one such as Europe/Berlin") from None
+        self._layout = layout
+        self._timezone = literal(timezone)
+        self.numbers = False
+        """Whether numbers are read, for which the statement needs `precise_float_parsing`."""
+
+    def of(self, expression: Expression) -> str:
+        """The condition, which can stand beside AND and OR without brackets only where it is a function call or in
+        brackets already; `of` sees to that."""
+        match expression:
+            case Const(value):
+                return "1" if value else "0"
+            case Not(item):
+                return f"NOT ({self.of(item)})"
+            case And(items):
+                return self._joined(" AND ", [self._inner(each) for each in items])
+            case Or(items):
+                return self._joined(" OR ", self._alternatives(items))
+            case Match(at, test):
+                return self._match(at, [test])
+            case Keyword(test):
+                return self._keyword([test])
+        assert_never(expression)
+
+    def _inner(self, expression: Expression) -> str:
+        text = self.of(expression)
+        return f"({text})" if isinstance(expression, And | Or | Match | Keyword) else text
+
+    @staticmethod
+    def _joined(word: str, texts: Sequence[str]) -> str:
+        return word.join(texts)
+
+    def _alternatives(self, items: Sequence[Expression]) -> list[str]:
+        """Tests of one field stand together, so that it is looked up once and lists of texts are one function."""
+        fields: dict[Field, list[Test]] = {}
+        keywords: list[Test] = []
+        texts: list[str] = []
+        for each in items:
+            if isinstance(each, Match):
+                fields.setdefault(each.field, []).append(each.test)
+            elif isinstance(each, Keyword):
+                keywords.append(each.test)
+            else:
+                texts.append(self._inner(each))
+        texts[:0] = [f"({self._match(at, tests)})" for at, tests in fields.items()]
+        if keywords:
+            texts.append(f"({self._keyword(keywords)})")
+        return texts
+
+    # --- One field -----------------------------------------------------------------------------------------------
+
+    def _match(self, at: Field, tests: Sequence[Test]) -> str:
+        if any(isinstance(test, Present) for test in tests):
+            return self._layout.present(at)
+        if at.source is Source.TIME and all(isinstance(test, InTime) for test in tests):
+            return " OR ".join(self._in_time(self._layout.timestamp, test) for test in tests)  # type: ignore[arg-type]
+        value = self._layout.text(at)
+        if at.many:
+            condition = f"arrayExists(x -> {self._any('x', tests)}, {elements(value)})"
+            matches_empty = True
+        else:
+            condition = self._any(value, tests)
+            matches_empty = any(_matches_empty(test) for test in tests)
+        guard = self._layout.guard(at, matches_empty=matches_empty)
+        if not guard:
+            return condition
+        return f"{guard} AND {_bracketed(condition)}"
+
+    def _any(self, value: str, tests: Sequence[Test]) -> str:
+        found: list[str] = []
+        groups: dict[tuple[TextKind, bool], list[str]] = {}
+        for test in tests:
+            if isinstance(test, Text):
+                groups.setdefault((test.kind, test.cased), []).append(test.value)
+            else:
+                found.append(self._test(value, test))
+        found[:0] = [
+            each for (kind, cased), values in groups.items() for each in _texts(value, kind, values, cased)
+        ]
+        return " OR ".join(_bracketed(each) if len(found) > 1 else each for each in found)
+
+    def _keyword(self, tests: Sequence[Test]) -> str:
+        if not all(isinstance(test, Text | Glob | Regex) for test in tests):
+            raise SqlError("a keyword is a text, a pattern or an expression")
+        attributes = self._layout.attributes
+        return (
+            f"({self._any(self._layout.body, tests)}) OR arrayExists((k, v) -> k NOT IN {listed(ADDED_LATER)} AND "
+            f"({self._any('v', tests)}), mapKeys({attributes}), mapValues({attributes}))"
+        )
+
+    def _test(self, value: str, test: Test) -> str:
+        match test:
+            case Text(kind, text, cased):
+                return " OR ".join(_texts(value, kind, [text], cased))
+            case Glob():
+                return _glob(value, test)
+            case Regex():
+                return _regex(value, test)
+            case Cidr(network):
+                return _cidr(value, network)
+            case Compare(operator, bound):
+                self.numbers = True
+                return f"{number_text(value)} AND toFloat64OrZero({value}) {sign(operator)} {number(bound)}"
+            case Present():
+                return "1"
+            case Filled():
+                return f"{value} != ''"
+            case SameAs():
+                return self._same(value, test)
+            case InTime():
+                parsed = f"parseDateTime64BestEffortOrNull({value}, 9, 'UTC')"
+                return (
+                    f"match({value}, {literal(f'^{TIME_PATTERN}$')}) AND "
+                    f"ifNull({self._in_time(parsed, test)}, 0)"
+                )
+        assert_never(test)
+
+    def _in_time(self, moment: str, test: InTime) -> str:
+        return f"{_PARTS[test.part].format(moment, self._timezone)} {sign(test.operator)} {test.number}"
+
+    def _same(self, value: str, test: SameAs) -> str:
+        other = test.other
+        theirs = "y" if other.many else self._layout.text(other)
+        folded: Callable[[str], str] = (lambda text: text) if test.cased else _folded_whole
+        condition = _compared(test.kind, folded(value), folded(theirs))
+        if other.many:
+            condition = f"arrayExists(y -> {condition}, {elements(self._layout.text(other))})"
+        guard = self._layout.guard(other, matches_empty=True)
+        return f"{guard} AND {condition}" if guard else condition
+
+
+# --- Texts ---------------------------------------------------------------------------------------------------
+
+
+def _texts(value: str, kind: TextKind, texts: Sequence[str], cased: bool) -> list[str]:
+    """Conditions of which one has to hold."""
+    if cased:
+        return _needles(kind, value, texts)
+    folded = [fold(text) for text in texts]
+    plain = [text for text in folded if text.isascii()]
+    conditions = _needles(kind, f"lower({value})", plain) if plain else []
+    other = [text for text in folded if not text.isascii()]
+    if other:
+        conditions += _needles(kind, _folded_for(value, "".join(other)), other)
+    return conditions
+
+
+def _needles(kind: TextKind, value: str, texts: Sequence[str]) -> list[str]:
+    texts = list(dict.fromkeys(texts))
+    if kind is TextKind.EQUALS:
+        return [f"{value} = {literal(texts[0])}" if len(texts) == 1 else f"{value} IN {listed(texts)}"]
+    if kind is not TextKind.CONTAINS:
+        return [_compared(kind, value, literal(text)) for text in texts]
+    if "" in texts:
+        return ["1"]
+    if len(texts) == 1:
+        return [_compared(kind, value, literal(texts[0]))]
+    return [
+        f"multiSearchAny({value}, {array(texts[start : start + _NEEDLES])})"
+        for start in range(0, len(texts), _NEEDLES)
+    ]
+
+
+def _compared(kind: TextKind, value: str, other: str) -> str:
+    match kind:
+        case TextKind.EQUALS:
+            return f"{value} = {other}"
+        case TextKind.STARTSWITH:
+            return f"startsWith({value}, {other})"
+        case TextKind.ENDSWITH:
+            return f"endsWith({value}, {other})"
+        case TextKind.CONTAINS:
+            return f"position({value}, {other}) > 0"
+    assert_never(kind)
+
+
+def _folded_for(value: str, literals: str) -> str:
+    """`value` folded as far as it matters for a comparison with folded `literals`.
+
+    A character of the value counts only if its folded form is one of the literals' characters, so those are the ones
+    that are translated. ClickHouse's `lowerUTF8` is not used: what it does depends on the server's version of Unicode
+    and on the characters around.
+    """
+    upper = "".join(sorted(each for character in set(literals) for each in _unfolded().get(character, ())))
+    if not upper:
+        return f"lower({value})"
+    return f"translateUTF8(lower({value}), {literal(upper)}, {literal(''.join(map(fold_character, upper)))})"
+
+
+def _folded_whole(value: str) -> str:
+    """`value` folded whatever it holds: with a long table, as both sides are known to the server only."""
+    upper = "".join(sorted(each for group in _unfolded().values() for each in group))
+    return f"translateUTF8(lower({value}), {literal(upper)}, {literal(''.join(map(fold_character, upper)))})"
+
+
+_table: dict[str, list[str]] = {}
+
+
+def _unfolded() -> dict[str, list[str]]:
+    """For each folded character, the others that fold to it; ASCII is left to `lower()`."""
+    if not _table:
+        found: dict[str, list[str]] = {}
+        for code in range(128, sys.maxunicode + 1):
+            character = chr(code)
+            # Only what str.lower changes can be changed by folding; asking that first is quick.
+            if character.lower() != character and (folded := fold_character(character)) != character:
+                found.setdefault(folded, []).append(character)
+        _table.update(found)
+    return _table
+
+
+def _glob(value: str, glob: Glob) -> str:
+    parts = glob.parts if glob.cased else tuple(p if isinstance(p, Wildcard) else fold(p) for p in glob.parts)
+    literals = "".join(part for part in parts if not isinstance(part, Wildcard))
+    pattern = "".join(
+        ("%" if part is Wildcard.ANY else "_") if isinstance(part, Wildcard) else like(part) for part in parts
+    )
+    subject = value if glob.cased else _folded_for(value, literals)
+    return f"{subject} LIKE {literal(pattern)}"
+
+
+def _regex(value: str, regex: Regex) -> str:
+    # ClickHouse lets a dot match a newline unless told otherwise; Sigma, as RE2 by itself, does not.
+    on = "".join(
+        letter
+        for letter, flag in (("i", regex.ignore_case), ("m", regex.multiline), ("s", regex.dotall))
+        if flag
+    )
+    flags = f"(?{on})" if regex.dotall else f"(?{on}-s)"
+    pattern = regex.pattern.replace("\0", r"\x00")
+    return f"match({value}, {literal(flags + pattern)})"
+
+
+def _cidr(value: str, network: str) -> str:
+    try:
+        parsed = ipaddress.ip_network(network, strict=False)
+    except ValueError as error:
+        raise SqlError(f"{network!r} is no network: {error}") from None
+    # As IPv6 both kinds are one: 192.0.2.1 and ::ffff:192.0.2.1 are the same number.
+    address = f"toIPv6OrNull({value})"
+    if isinstance(parsed, ipaddress.IPv4Network):
+        first, last = (f"::ffff:{parsed[0]}", f"::ffff:{parsed[-1]}")
+        return f"ifNull({_between(address, first, last)}, 0)"
+    inside = _between(address, str(parsed[0]), str(parsed[-1]))
+    mapped = ipaddress.ip_network("::ffff:0:0/96")
+    if not parsed.overlaps(mapped):
+        return f"ifNull({inside}, 0)"
+    return f"ifNull({inside} AND NOT ({_between(address, *_MAPPED)}), 0)"
+
+
+def _between(address: str, first: str, last: str) -> str:
+    return f"{address} BETWEEN toIPv6({literal(first)}) AND toIPv6({literal(last)})"
+
+
+def _matches_empty(test: Test) -> bool:
+    """Whether the test can hold for the empty text; when in doubt, true."""
+    match test:
+        case Text(_, text, _):
+            return text == ""
+        case Glob(parts, _):
+            return all(part is Wildcard.ANY or part == "" for part in parts)
+        case Cidr() | Compare() | Filled() | InTime():
+            return False
+        case Regex() | SameAs() | Present():
+            return True
+    assert_never(test)
+
+
+def _bracketed(condition: str) -> str:
+    return f"({condition})" if " AND " in condition or " OR " in condition else condition
