@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +12,7 @@ from otel_fim.sigma.ir import Field, Rule, Source
 from otel_fim.sigma.sql.conditions import Conditions
 from otel_fim.sigma.sql.layout import Layout, qualified
 from otel_fim.sigma.sql.quoting import comment, listed, literal
+from otel_fim.sigma.sql.text import Lines, select
 
 NOT_SEEN: Final = (events.FINDING, events.STREAM_STARTED)
 """Events that come into being after the rules have looked, and are in the table all the same."""
@@ -57,7 +57,7 @@ class Reader:
         self.conditions = conditions
         self.until = until
 
-    def findings(self, rule: Rule, since: int | None) -> list[str]:
+    def findings(self, rule: Rule, since: int | None) -> Lines:
         """The statement for a plain rule, as lines."""
         layout, meta = self.layout, rule.meta
         columns = [
@@ -74,13 +74,12 @@ class Reader:
             f"arrayFilter(id -> id != '', [{self._uid()}]) AS evidence",
         ]
         return [
-            "SELECT",
-            *_list(columns),
+            *select(columns),
             *self._source(rule, since),
             f"ORDER BY {layout.timestamp}",
         ]
 
-    def events(self, rule: Rule, since: int | None, fields: EventFields, *, evidence: bool) -> list[str]:
+    def events(self, rule: Rule, since: int | None, fields: EventFields, *, evidence: bool) -> Lines:
         """A SELECT of the rule's events: `rule` UInt16, `t` Int64, `g` Array(String), `v` String, `has_v` UInt8,
         `ids` Array(String), `records` UInt64. Events that lack a group-by value are left out."""
         layout = self.layout
@@ -98,11 +97,11 @@ class Reader:
             "toUInt64(1) AS records",
         ]
         present = [f"AND {layout.present(at)}" for at in dict.fromkeys(fields.group)]
-        return ["SELECT", *_list(columns), *self._source(rule, since), *(f"  {line}" for line in present)]
+        return [*select(columns), *self._source(rule, since), *(f"  {line}" for line in present)]
 
-    def _source(self, rule: Rule, since: int | None) -> list[str]:
+    def _source(self, rule: Rule, since: int | None) -> Lines:
         layout = self.layout
-        where: list[str] = []
+        where: Lines = []
         if since is not None:
             where.append(f"{layout.timestamp} >= {time_literal(since)}")
         if self.until is not None:
@@ -128,7 +127,3 @@ class Reader:
         place = f"{attributes}[{literal(names.AUDIT_SEQUENCE_NUMBER)}]"
         uid = f"{attributes}[{literal(finding.LOG_RECORD_UID)}]"
         return f"multiIf({uid} != '', {uid}, {stream} != '', concat({stream}, '/', {place}), '')"
-
-
-def _list(columns: Sequence[str]) -> list[str]:
-    return [f"    {column}{',' if i + 1 < len(columns) else ''}" for i, column in enumerate(columns)]
