@@ -170,6 +170,59 @@ PERSISTENCE: Final = View(
     ),
 )
 
+FINDINGS: Final = View(
+    "otel_fim_findings",
+    events.FINDING,
+    (
+        ViewColumn("rule", names.SECURITY_RULE_NAME),
+        ViewColumn("rule_id", names.SECURITY_RULE_UUID),
+        ViewColumn("level", names.OTEL_FIM_RULE_LEVEL),
+        ViewColumn("score", names.EVENT_RISK_SCORE, _DECIMAL),
+        ViewColumn("explanation", names.OTEL_FIM_RISK_EXPLANATION),
+        ViewColumn("drivers", names.OTEL_FIM_RISK_DRIVERS, _LIST),
+        *_WHO,
+        ViewColumn("command_line", names.PROCESS_COMMAND_LINE),
+        ViewColumn("path", names.FILE_PATH),
+        ViewColumn("source", names.SOURCE_ADDRESS),
+        ViewColumn("effective_user", names.USER_EFFECTIVE_NAME),
+        ViewColumn("target_user", names.USER_TARGET_NAME),
+        ViewColumn("persistence_item", names.OTEL_FIM_PERSISTENCE_ID),
+        ViewColumn("port", names.NETWORK_LOCAL_PORT, _NUMBER),
+        *_LOGIN,
+        *_THREAT,
+        ViewColumn("threat_evidence", names.OTEL_FIM_THREAT_EVIDENCE),
+        ViewColumn("first_seen", names.OTEL_FIM_FINDING_FIRST_SEEN, _TIME),
+        ViewColumn("last_seen", names.OTEL_FIM_FINDING_LAST_SEEN, _TIME),
+        ViewColumn("count", names.OTEL_FIM_FINDING_COUNT, "greatest(1, toInt64OrZero(*))"),
+        ViewColumn("evidence", names.OTEL_FIM_FINDING_EVIDENCE, _LIST),
+        ViewColumn("evidence_count", names.OTEL_FIM_FINDING_EVIDENCE_COUNT, _NUMBER),
+        ViewColumn("evidence_events", names.OTEL_FIM_FINDING_EVENT_NAMES, _LIST),
+        ViewColumn("value", names.OTEL_FIM_FINDING_VALUE, _DECIMAL),
+        ViewColumn("group_by", names.OTEL_FIM_FINDING_GROUP_BY, _LIST),
+        ViewColumn("finding_id", names.LOG_RECORD_UID),
+        ViewColumn("duplicate_of", names.OTEL_FIM_FINDING_DUPLICATE_OF),
+        ViewColumn("key", names.OTEL_FIM_FINDING_KEY),
+        ViewColumn("suppression", names.OTEL_FIM_SUPPRESSION_NAME),
+        ViewColumn("suppression_owner", names.OTEL_FIM_SUPPRESSION_OWNER),
+        ViewColumn("suppression_reason", names.OTEL_FIM_SUPPRESSION_REASON),
+        ViewColumn("suppression_expires", names.OTEL_FIM_SUPPRESSION_EXPIRES, _TIME),
+        ViewColumn("user_score", names.USER_RISK_SCORE, _DECIMAL),
+        ViewColumn("host_score", names.HOST_RISK_SCORE, _DECIMAL),
+        ViewColumn("executable_score", names.OTEL_FIM_EXECUTABLE_RISK_SCORE, _DECIMAL),
+        ViewColumn("novel", names.OTEL_FIM_NOVELTY_FIRST_SEEN, _LIST),
+        ViewColumn("rare", names.OTEL_FIM_NOVELTY_RARE, _LIST),
+        ViewColumn("compliance", names.OTEL_FIM_RULE_COMPLIANCE, _LIST),
+        ViewColumn("false_positives", names.OTEL_FIM_RULE_FALSE_POSITIVES, _LIST),
+        ViewColumn("rule_kind", names.OTEL_FIM_RULE_KIND),
+        ViewColumn("rule_category", names.SECURITY_RULE_CATEGORY),
+        ViewColumn("rule_author", names.RULE_AUTHOR, _LIST),
+        ViewColumn("rule_license", names.SECURITY_RULE_LICENSE),
+        ViewColumn("rule_reference", names.SECURITY_RULE_REFERENCE),
+        ViewColumn("ruleset", names.SECURITY_RULE_RULESET_NAME),
+    ),
+)
+"""What is open: `WHERE duplicate_of = '' AND suppression = '' ORDER BY score DESC`."""
+
 SESSIONS: Final = View(
     "otel_fim_sessions",
     "otel_fim.",
@@ -187,4 +240,4 @@ SESSIONS: Final = View(
 )
 """Whatever came out of a login, in one place: `WHERE session_id = 3 ORDER BY time`."""
 
-VIEWS: Final = (FILES, PROCESSES, AUTH, LISTENERS, PERSISTENCE, SESSIONS, COVERAGE)
+VIEWS: Final = (FILES, PROCESSES, AUTH, LISTENERS, PERSISTENCE, FINDINGS, SESSIONS, COVERAGE)

@@ -11,7 +11,7 @@ from otel_fim.exporters.clickhouse.schema import NUMBER_KEY, STREAM_KEY, HotKey
 from otel_fim.exporters.clickhouse.sql import identifier, literal, qualified
 from otel_fim.exporters.clickhouse.table import Table
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Goes up with every change to a view. It stands in the view's comment, and older views are replaced."""
 _COMMENT: Final = re.compile(r"otel-fim schema (\d+)\b")
 
@@ -33,8 +33,8 @@ class ViewColumn:
 
 @dataclass(slots=True, frozen=True)
 class View:
-    """A view of the records whose event name begins with `prefix` and, where `present` names an attribute,
-    that have it."""
+    """A view of the records whose event name begins with `prefix` (a family's, with its dot, or a whole name) and,
+    where `present` names an attribute, that have it. Its column `event` is what follows the last dot of `prefix`."""
 
     name: str
     prefix: str
@@ -56,7 +56,7 @@ class View:
         lines = [
             "`Timestamp` AS `time`",
             ViewColumn("host", names.HOST_NAME, source="ResourceAttributes").expression(table),
-            f"substring(`EventName`, {len(self.prefix) + 1}) AS `event`",
+            f"substring(`EventName`, {len(self.prefix.rpartition('.')[0]) + 2}) AS `event`",
             *(column.expression(table) for column in self.columns),
             f"{_or_empty(table, 'SeverityText')} AS `severity`",
             f"{table.value(STREAM_KEY)} AS `stream_id`",

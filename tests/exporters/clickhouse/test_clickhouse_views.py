@@ -39,6 +39,29 @@ STORY: tuple[tuple[str, Attributes], ...] = (
     (events.LISTENER_OPENED, {names.NETWORK_LOCAL_PORT: 4444, names.NETWORK_TRANSPORT: "tcp"}),
     (events.FILE_MODIFIED, SESSION),
     (events.COVERAGE_GAP, {names.OTEL_FIM_COVERAGE_REASON: "queue_overflow"}),
+    (
+        events.FINDING,
+        {
+            names.SECURITY_RULE_NAME: "Cron Entry Added By A Shell",
+            names.OTEL_FIM_RULE_LEVEL: "high",
+            names.EVENT_RISK_SCORE: 73.5,
+            names.USER_NAME: "mallory",
+            names.FILE_PATH: "/etc/cron.d/x",
+            names.THREAT_TACTIC_NAME: ["Persistence"],
+            names.THREAT_TECHNIQUE_ID: ["T1053"],
+            names.OTEL_FIM_FINDING_EVIDENCE: ["01JD6W1M4E3YQ5T7R9VX2B4C6D"],
+            names.OTEL_FIM_FINDING_FIRST_SEEN: "2026-01-13T14:32:15.000000000Z",
+            names.OTEL_FIM_RULE_COMPLIANCE: ["pci_dss.11.5.2"],
+        },
+    ),
+    (
+        events.FINDING,
+        {
+            names.SECURITY_RULE_NAME: "Cron Entry Added By A Shell",
+            names.OTEL_FIM_FINDING_COUNT: 100,
+            names.OTEL_FIM_FINDING_DUPLICATE_OF: "01JD6W1M4E3YQ5T7R9VX2B4C6D",
+        },
+    ),
 )
 
 
@@ -82,6 +105,30 @@ def test_each_view_shows_its_records_with_their_types(
     assert rows("SELECT event, reason FROM otel_fim_coverage") == [("gap", "queue_overflow")]
 
 
+def test_findings_show_what_is_open(rows: Callable[[str], list[tuple[Any, ...]]]) -> None:
+    assert rows(
+        "SELECT event, rule, level, score, user, path, tactics, techniques, evidence, toYear(first_seen), "
+        "count, compliance "
+        "FROM otel_fim_findings WHERE duplicate_of = '' AND suppression = '' ORDER BY score DESC"
+    ) == [
+        (
+            "finding",
+            "Cron Entry Added By A Shell",
+            "high",
+            73.5,
+            "mallory",
+            "/etc/cron.d/x",
+            ["Persistence"],
+            ["T1053"],
+            ["01JD6W1M4E3YQ5T7R9VX2B4C6D"],
+            2026,
+            1,
+            ["pci_dss.11.5.2"],
+        )
+    ]
+    assert rows("SELECT count, score FROM otel_fim_findings WHERE duplicate_of != ''") == [(100, None)]
+
+
 def test_one_query_tells_a_session_in_order(rows: Callable[[str], list[tuple[Any, ...]]]) -> None:
     told = rows(
         "SELECT event, login_user, login_source FROM otel_fim_sessions WHERE session_id = 7 ORDER BY time, sequence"
@@ -99,9 +146,9 @@ def test_one_query_tells_a_session_in_order(rows: Callable[[str], list[tuple[Any
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 def test_a_view_shows_what_its_events_have(view: View) -> None:
-    own = {
-        name for event in EVENTS.values() if event.name.startswith(view.prefix) for name in event.attributes
-    }
+    # A finding has the attributes of the record that it rests on, whatever that is.
+    prefix = "" if view.prefix == events.FINDING else view.prefix
+    own = {name for event in EVENTS.values() if event.name.startswith(prefix) for name in event.attributes}
     threat = {name for name in ATTRIBUTES if name.startswith(("threat.", "otel_fim.threat."))}
     shown = {column.key.removeprefix(names.BEFORE_PREFIX) for column in view.columns}
     unknown = shown - own - threat

@@ -92,7 +92,7 @@ CREATE OR REPLACE VIEW `fim`.`otel_fim_files` AS SELECT
     `ResourceAttributes` AS `resource`
 FROM `fim`.`events`
 WHERE startsWith(`EventName`, 'otel_fim.file.')
-COMMENT 'otel-fim schema 2';
+COMMENT 'otel-fim schema 3';
 
 CREATE OR REPLACE VIEW `fim`.`otel_fim_processes` AS SELECT
     `Timestamp` AS `time`,
@@ -136,7 +136,7 @@ CREATE OR REPLACE VIEW `fim`.`otel_fim_processes` AS SELECT
     `ResourceAttributes` AS `resource`
 FROM `fim`.`events`
 WHERE startsWith(`EventName`, 'otel_fim.process.')
-COMMENT 'otel-fim schema 2';
+COMMENT 'otel-fim schema 3';
 
 CREATE OR REPLACE VIEW `fim`.`otel_fim_auth` AS SELECT
     `Timestamp` AS `time`,
@@ -177,7 +177,7 @@ CREATE OR REPLACE VIEW `fim`.`otel_fim_auth` AS SELECT
     `ResourceAttributes` AS `resource`
 FROM `fim`.`events`
 WHERE startsWith(`EventName`, 'otel_fim.auth.')
-COMMENT 'otel-fim schema 2';
+COMMENT 'otel-fim schema 3';
 
 CREATE OR REPLACE VIEW `fim`.`otel_fim_listeners` AS SELECT
     `Timestamp` AS `time`,
@@ -214,7 +214,7 @@ CREATE OR REPLACE VIEW `fim`.`otel_fim_listeners` AS SELECT
     `ResourceAttributes` AS `resource`
 FROM `fim`.`events`
 WHERE startsWith(`EventName`, 'otel_fim.listener.')
-COMMENT 'otel-fim schema 2';
+COMMENT 'otel-fim schema 3';
 
 CREATE OR REPLACE VIEW `fim`.`otel_fim_persistence` AS SELECT
     `Timestamp` AS `time`,
@@ -261,7 +261,80 @@ CREATE OR REPLACE VIEW `fim`.`otel_fim_persistence` AS SELECT
     `ResourceAttributes` AS `resource`
 FROM `fim`.`events`
 WHERE startsWith(`EventName`, 'otel_fim.persistence.')
-COMMENT 'otel-fim schema 2';
+COMMENT 'otel-fim schema 3';
+
+CREATE OR REPLACE VIEW `fim`.`otel_fim_findings` AS SELECT
+    `Timestamp` AS `time`,
+    `__otel_materialized_host.name` AS `host`,
+    substring(`EventName`, 10) AS `event`,
+    LogAttributes['security_rule.name'] AS `rule`,
+    LogAttributes['security_rule.uuid'] AS `rule_id`,
+    LogAttributes['otel_fim.rule.level'] AS `level`,
+    toFloat64OrNull(LogAttributes['event.risk_score']) AS `score`,
+    LogAttributes['otel_fim.risk.explanation'] AS `explanation`,
+    JSONExtract(LogAttributes['otel_fim.risk.drivers'], 'Array(String)') AS `drivers`,
+    LogAttributes['user.name'] AS `user`,
+    LogAttributes['process.executable.path'] AS `executable`,
+    LogAttributes['process.command'] AS `command`,
+    toInt64OrNull(LogAttributes['process.pid']) AS `pid`,
+    LogAttributes['process.entity_id'] AS `process_id`,
+    LogAttributes['process.parent.executable'] AS `parent_executable`,
+    JSONExtract(LogAttributes['otel_fim.process.ancestors'], 'Array(String)') AS `ancestors`,
+    LogAttributes['container.id'] AS `container`,
+    LogAttributes['otel_fim.systemd.unit'] AS `unit`,
+    LogAttributes['process.command_line'] AS `command_line`,
+    `__otel_materialized_file.path` AS `path`,
+    LogAttributes['source.address'] AS `source`,
+    LogAttributes['user.effective.name'] AS `effective_user`,
+    LogAttributes['user.target.name'] AS `target_user`,
+    LogAttributes['otel_fim.persistence.id'] AS `persistence_item`,
+    toInt64OrNull(LogAttributes['network.local.port']) AS `port`,
+    LogAttributes['otel_fim.login.user.name'] AS `login_user`,
+    toInt64OrNull(LogAttributes['otel_fim.login.session.id']) AS `session_id`,
+    LogAttributes['otel_fim.login.source.address'] AS `login_source`,
+    LogAttributes['otel_fim.login.method'] AS `login_method`,
+    JSONExtract(LogAttributes['threat.tactic.name'], 'Array(String)') AS `tactics`,
+    JSONExtract(LogAttributes['threat.technique.id'], 'Array(String)') AS `techniques`,
+    JSONExtract(LogAttributes['threat.technique.subtechnique.id'], 'Array(String)') AS `subtechniques`,
+    LogAttributes['otel_fim.threat.confidence'] AS `confidence`,
+    LogAttributes['otel_fim.threat.evidence'] AS `threat_evidence`,
+    parseDateTime64BestEffortOrNull(LogAttributes['otel_fim.finding.first_seen'], 9, 'UTC') AS `first_seen`,
+    parseDateTime64BestEffortOrNull(LogAttributes['otel_fim.finding.last_seen'], 9, 'UTC') AS `last_seen`,
+    greatest(1, toInt64OrZero(LogAttributes['otel_fim.finding.count'])) AS `count`,
+    JSONExtract(LogAttributes['otel_fim.finding.evidence'], 'Array(String)') AS `evidence`,
+    toInt64OrNull(LogAttributes['otel_fim.finding.evidence_count']) AS `evidence_count`,
+    JSONExtract(LogAttributes['otel_fim.finding.event_names'], 'Array(String)') AS `evidence_events`,
+    toFloat64OrNull(LogAttributes['otel_fim.finding.value']) AS `value`,
+    JSONExtract(LogAttributes['otel_fim.finding.group_by'], 'Array(String)') AS `group_by`,
+    LogAttributes['log.record.uid'] AS `finding_id`,
+    LogAttributes['otel_fim.finding.duplicate_of'] AS `duplicate_of`,
+    LogAttributes['otel_fim.finding.key'] AS `key`,
+    LogAttributes['otel_fim.suppression.name'] AS `suppression`,
+    LogAttributes['otel_fim.suppression.owner'] AS `suppression_owner`,
+    LogAttributes['otel_fim.suppression.reason'] AS `suppression_reason`,
+    parseDateTime64BestEffortOrNull(LogAttributes['otel_fim.suppression.expires'], 9, 'UTC') AS `suppression_expires`,
+    toFloat64OrNull(LogAttributes['user.risk.calculated_score_norm']) AS `user_score`,
+    toFloat64OrNull(LogAttributes['host.risk.calculated_score_norm']) AS `host_score`,
+    toFloat64OrNull(LogAttributes['otel_fim.executable.risk.calculated_score_norm']) AS `executable_score`,
+    JSONExtract(LogAttributes['otel_fim.novelty.first_seen'], 'Array(String)') AS `novel`,
+    JSONExtract(LogAttributes['otel_fim.novelty.rare'], 'Array(String)') AS `rare`,
+    JSONExtract(LogAttributes['otel_fim.rule.compliance'], 'Array(String)') AS `compliance`,
+    JSONExtract(LogAttributes['otel_fim.rule.false_positives'], 'Array(String)') AS `false_positives`,
+    LogAttributes['otel_fim.rule.kind'] AS `rule_kind`,
+    LogAttributes['security_rule.category'] AS `rule_category`,
+    JSONExtract(LogAttributes['rule.author'], 'Array(String)') AS `rule_author`,
+    LogAttributes['security_rule.license'] AS `rule_license`,
+    LogAttributes['security_rule.reference'] AS `rule_reference`,
+    LogAttributes['security_rule.ruleset.name'] AS `ruleset`,
+    `SeverityText` AS `severity`,
+    `__otel_materialized_audit.sequence.stream_id` AS `stream_id`,
+    `__otel_materialized_audit.sequence.number` AS `sequence`,
+    `Body` AS `body`,
+    `LogAttributes` AS `attributes`,
+    `ResourceAttributes` AS `resource`
+FROM `fim`.`events`
+WHERE startsWith(`EventName`, 'otel_fim.finding')
+COMMENT 'otel-fim schema 3';
 
 CREATE OR REPLACE VIEW `fim`.`otel_fim_sessions` AS SELECT
     `Timestamp` AS `time`,
@@ -294,7 +367,7 @@ CREATE OR REPLACE VIEW `fim`.`otel_fim_sessions` AS SELECT
     `ResourceAttributes` AS `resource`
 FROM `fim`.`events`
 WHERE startsWith(`EventName`, 'otel_fim.') AND LogAttributes['otel_fim.login.session.id'] != ''
-COMMENT 'otel-fim schema 2';
+COMMENT 'otel-fim schema 3';
 
 CREATE OR REPLACE VIEW `fim`.`otel_fim_coverage` AS SELECT
     `Timestamp` AS `time`,
@@ -315,5 +388,5 @@ CREATE OR REPLACE VIEW `fim`.`otel_fim_coverage` AS SELECT
     `ResourceAttributes` AS `resource`
 FROM `fim`.`events`
 WHERE startsWith(`EventName`, 'otel_fim.coverage.')
-COMMENT 'otel-fim schema 2';
+COMMENT 'otel-fim schema 3';
 
