@@ -15,8 +15,8 @@ def _family(event_name: str) -> str:
 
 
 def default_events() -> list[str]:
-    """What concerns people: changed files, logins and accounts, open ports, what starts by itself, and what could
-    not be seen. Processes are too many."""
+    """What concerns people: findings, changed files, logins and accounts, open ports, what starts by itself, and what
+    could not be seen. Processes are too many."""
     first = (
         events.FILE_CREATED,
         events.AUTH_LOGIN,
@@ -24,7 +24,7 @@ def default_events() -> list[str]:
         events.PERSISTENCE_ADDED,
         events.COVERAGE_GAP,
     )
-    return [_family(event) for event in first]
+    return [events.FINDING, *(_family(event) for event in first)]
 
 
 class ConsoleConfig(ComponentConfig):
@@ -37,6 +37,9 @@ class ConsoleConfig(ComponentConfig):
     inventory: bool = False
     """Whether what the agent finds when it looks for the first time (`event.action` = scan: open ports, what starts
     by itself) is shown too. It is sent to every other exporter either way."""
+    suppressed: bool = False
+    """Whether findings that met a suppression are shown as text too. As JSON they always are, and they are sent to
+    every other exporter either way."""
     min_severity: Literal["trace", "debug", "info", "warn", "error", "fatal"] = "trace"
     """Records below this severity are not shown. A record without a severity is."""
 

@@ -11,9 +11,11 @@ from typing import Final
 from otel_fim import names
 from otel_fim.component import Batch, Exporter, ExporterContext, ExportResult, Health, RetryableError
 from otel_fim.exporters.console.config import ConsoleConfig
+from otel_fim.exporters.console.finding_line import is_suppressed
 from otel_fim.exporters.console.flat import format_json
 from otel_fim.exporters.console.line import coloured, format_record, plain
 from otel_fim.exporters.console.output import Output, OutputClosedError, OutputStoppedError
+from otel_fim.names import events
 from otel_fim.record import Record
 
 _STANDARD_OUTPUT: Final = 1
@@ -39,6 +41,7 @@ class ConsoleExporter(Exporter[ConsoleConfig]):
         self._closed = False
         self._shown = re.compile("|".join(map(fnmatch.translate, config.events)) or r"(?!)")
         self._least = config.least_severity
+        self._hides_suppressed = config.output == "text" and not config.suppressed
         self._paint = plain
 
     def start(self) -> None:
@@ -73,6 +76,8 @@ class ConsoleExporter(Exporter[ConsoleConfig]):
         if 0 < record.severity_number < self._least:
             return False
         if not self.config.inventory and record.attributes.get(names.EVENT_ACTION) == _SCAN:
+            return False
+        if self._hides_suppressed and record.event_name == events.FINDING and is_suppressed(record):
             return False
         return self._shown.match(record.event_name) is not None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from otel_fim import names
-from otel_fim.exporters.console import auth_line, file_line, listener_line, persistence_line
+from otel_fim.exporters.console import auth_line, file_line, finding_line, listener_line, persistence_line
 from otel_fim.exporters.console.escape import escape, quoted
 from otel_fim.exporters.console.parts import (
     Paint,
@@ -67,6 +67,7 @@ _FORMS: Final[dict[str, Form]] = {
     events.AUTH_LOGOUT: auth_line.logout,
     events.AUTH_PRIVILEGE: auth_line.privilege,
     events.AUTH_ACCOUNT: auth_line.account,
+    events.FINDING: finding_line.finding,
     events.LISTENER_OPENED: listener_line.listener,
     events.LISTENER_CLOSED: listener_line.listener,
     events.PERSISTENCE_ADDED: persistence_line.item,

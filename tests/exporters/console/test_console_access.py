@@ -272,7 +272,7 @@ def test_by_default_people_are_shown_what_concerns_them() -> None:
         for name in EVENTS
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in ConsoleConfig().events)
     }
-    families = {"file", "auth", "listener", "persistence", "coverage"}
+    families = {"file", "auth", "listener", "persistence", "coverage", "finding"}
     assert shown == {name for name in EVENTS if name.split(".")[1] in families}
 
 

@@ -209,3 +209,22 @@ def test_a_terminal_that_is_hung_up(make: Make, reports: Reports) -> None:
         assert reports[-1][0] is Health.PERMANENT_ERROR
     finally:
         os.close(follower)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [({}, 1), ({"suppressed": True}, 2), ({"output": "json"}, 2), ({"min_severity": "fatal"}, 0)],
+)
+def test_suppressed_findings_are_shown_to_programs_and_on_request(
+    make: Make, pipe: tuple[int, int], settings: dict[str, Any], shown: int
+) -> None:
+    reading, writing = pipe
+    exporter = make(writing, **settings)
+    rule: dict[str, Any] = {names.SECURITY_RULE_NAME: "A Rule", names.OTEL_FIM_RULE_LEVEL: "high"}
+    records = [
+        Record(event_name=events.FINDING, severity_number=int(Severity.ERROR), attributes=attributes)
+        for attributes in (rule, {**rule, names.OTEL_FIM_SUPPRESSION_NAME: "known"})
+    ]
+    exporter.export(Records(records))
+    os.close(writing)
+    assert os.read(reading, 65536).count(b"\n") == shown
