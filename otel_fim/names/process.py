@@ -34,6 +34,13 @@ PROCESS_COMMAND_LINE: Final = attribute(
     "sshd -D -p 2222",
     source="otel",
 )
+PROCESS_PARENT_COMMAND_LINE: Final = attribute(
+    "process.parent.command_line",
+    "string",
+    "The parent's command line when it started this process; as `process.command_line`.",
+    "bash -c 'id; uname -a'",
+    source="ecs",
+)
 PROCESS_ARGS_COUNT: Final = attribute(
     "process.args_count", "int", "Number of arguments, the program's name among them.", "4", source="otel"
 )

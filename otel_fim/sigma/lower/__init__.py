@@ -1,0 +1,1 @@
+"""From pySigma's trees to `otel_fim.sigma.ir`."""
