@@ -64,6 +64,15 @@ def sign(operator: Operator) -> str:
     return _SIGNS[operator]
 
 
+def is_unicode(text: str) -> bool:
+    """Whether the text has no lone surrogate: no text of a row has one, so that a literal with one fits none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def number_text(value: str) -> str:
     """Whether the text `value` is a number (`values.number_of`)."""
     return f"match({value}, {literal(f'^{NUMBER_PATTERN}$')}) AND isFinite(toFloat64OrZero({value}))"
@@ -217,6 +226,9 @@ class Conditions:
 
 def _texts(value: str, kind: TextKind, texts: Sequence[str], cased: bool) -> list[str]:
     """Conditions of which one has to hold."""
+    texts = [text for text in texts if is_unicode(text)]
+    if not texts:
+        return ["0"]
     if cased:
         return _needles(kind, value, texts)
     folded = [fold(text) for text in texts]
@@ -295,6 +307,8 @@ def _unfolded() -> dict[str, list[str]]:
 def _glob(value: str, glob: Glob) -> str:
     parts = glob.parts if glob.cased else tuple(p if isinstance(p, Wildcard) else fold(p) for p in glob.parts)
     literals = "".join(part for part in parts if not isinstance(part, Wildcard))
+    if not is_unicode(literals):
+        return "0"
     pattern = "".join(
         ("%" if part is Wildcard.ANY else "_") if isinstance(part, Wildcard) else like(part) for part in parts
     )
@@ -310,6 +324,8 @@ def _regex(value: str, regex: Regex) -> str:
         if flag
     )
     flags = f"(?{on})" if regex.dotall else f"(?{on}-s)"
+    if not is_unicode(regex.pattern):
+        return "0"
     pattern = regex.pattern.replace("\0", r"\x00")
     return f"match({value}, {literal(flags + pattern)})"
 

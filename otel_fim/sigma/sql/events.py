@@ -26,6 +26,8 @@ ENTITIES: Final = {
 }
 """The columns that say who and what, and where they are in a record."""
 
+NO_IDS: Final = "CAST([], 'Array(Tuple(Int64, String))')"
+"""Where evidence is not asked for."""
 FIRST: Final = 0
 LAST: Final = 4_294_967_295_999_999_999
 """The last time that a row can have (see the exporter's `MAX_TIME`)."""
@@ -79,24 +81,21 @@ class Reader:
             f"ORDER BY {layout.timestamp}",
         ]
 
-    def events(self, rule: Rule, since: int | None, fields: EventFields, *, evidence: bool) -> Lines:
-        """A SELECT of the rule's events: `rule` UInt16, `t` Int64, `g` Array(String), `v` String, `has_v` UInt8,
-        `ids` Array(String), `records` UInt64. Events that lack a group-by value are left out."""
+    def events(self, rule: Rule, since: int | None, fields: EventFields) -> Lines:
+        """A SELECT of the rule's events: `rule` UInt16, `t` Int64, `g` Array(String), `v` String, `ids`
+        Array(Tuple(Int64, String)), `records` UInt64. Those that lack a value of `fields` are left out."""
         layout = self.layout
         group = ", ".join(f"toString({layout.text(at)})" for at in fields.group)
-        value, has = "''", "0"
-        if fields.value is not None:
-            value, has = f"toString({layout.text(fields.value)})", f"({layout.present(fields.value)})"
+        needed = fields.group if fields.value is None else (*fields.group, fields.value)
         columns = [
             f"toUInt16({fields.rule}) AS rule",
             f"toUnixTimestamp64Nano({layout.timestamp}) AS t",
             f"{f'[{group}]' if group else 'emptyArrayString()'} AS g",
-            f"{value} AS v",
-            f"toUInt8({has}) AS has_v",
-            f"{f'[{self._uid()}]' if evidence else 'emptyArrayString()'} AS ids",
+            f"{self._text(fields.value) if fields.value else repr('')} AS v",
+            f"[(t, {self._uid()})] AS ids",
             "toUInt64(1) AS records",
         ]
-        present = [f"AND {layout.present(at)}" for at in dict.fromkeys(fields.group)]
+        present = [f"AND {layout.present(at)}" for at in dict.fromkeys(needed)]
         return [*select(columns), *self._source(rule, since), *(f"  {line}" for line in present)]
 
     def _source(self, rule: Rule, since: int | None) -> Lines:

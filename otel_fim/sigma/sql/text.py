@@ -16,6 +16,29 @@ def select(columns: Sequence[str]) -> Lines:
     ]
 
 
-def indented(lines: Sequence[str], depth: int = 1) -> Lines:
-    """The lines, each `depth` steps further to the right."""
-    return [f"{'    ' * depth}{line}" for line in lines]
+def indented(lines: Sequence[str]) -> Lines:
+    """The lines one step further to the right."""
+    return [f"    {line}" for line in lines]
+
+
+class Parts:
+    """The parts of a statement that have names: `WITH name AS (…)`. ClickHouse puts each in where it is named."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Lines] = {}
+
+    def add(self, name: str, lines: Lines) -> str:
+        """The name that the part got, which is `name` unless there is such a part already."""
+        number, unique = 1, name
+        while unique in self._parts:
+            number += 1
+            unique = f"{name}_{number}"
+        self._parts[unique] = lines
+        return unique
+
+    def lines(self) -> Lines:
+        """The WITH clause."""
+        found: Lines = ["WITH"]
+        for place, (name, lines) in enumerate(self._parts.items(), start=1):
+            found += [f"{name} AS (", *indented(lines), ")," if place < len(self._parts) else ")"]
+        return found

@@ -13,6 +13,7 @@ window's numbers themselves: there, and only there, the cost is the number of ev
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from otel_fim.sigma.ir import (
@@ -24,74 +25,84 @@ from otel_fim.sigma.ir import (
     RuleOr,
     RuleRef,
 )
-from otel_fim.sigma.sql.conditions import number_text, sign
+from otel_fim.sigma.sql.conditions import sign
 from otel_fim.sigma.sql.layout import SqlError
 from otel_fim.sigma.sql.quoting import comment, number
-from otel_fim.sigma.sql.text import Lines, indented, select
+from otel_fim.sigma.sql.text import Lines, Parts, select
 
-_LONG_AGO: Final = "toInt64(-4611686018427387904)"
+LONG_AGO: Final = "toInt64(-4611686018427387904)"
 _NEVER: Final = "toInt64(4611686018427387904)"
-_WAYS: Final = "ARRAY JOIN [toInt64(1), toInt64(-1)] AS way"
-"""Each event comes (1) and goes (-1)."""
 _FINENESS: Final = 2**64
 _LARGEST: Final = 2**120
 """A number in a sum counts as this much at most: 1.3e36."""
+_COUNTED: Final = {"n": "toInt64(count())", "records": "toInt64(sum(records))"}
 _FRAME: Final = 2**31
 """A RANGE frame takes 32 bits; a longer time is cut into longer steps, and what is too much is left out after."""
 
 
-def windows(correlation: Correlation, events: Lines) -> Lines:
-    """`t`, `g`, `n` (events in the window), `seen` (events of the group so far), `value` and `holds`, for each time at
-    which a group has an event. Raises `SqlError`."""
+def windows(correlation: Correlation, events: str, parts: Parts) -> str:
+    """The name of a part with `t`, `g`, `n` (events in the window), `seen` (events of the group so far), `records` (that
+    the events in the window rest on), `value` and `holds`, for each time at which a group has an event. `events` names
+    the part with the events. Raises `SqlError`."""
     match correlation.type:
         case CorrelationType.EVENT_COUNT:
-            return _event_count(correlation, events)
+            return _event_count(_Making(correlation, events, parts))
         case CorrelationType.VALUE_COUNT:
-            return _value_count(correlation, events)
+            return _value_count(_Making(correlation, events, parts))
         case CorrelationType.VALUE_SUM | CorrelationType.VALUE_AVG:
-            return _value_sum(correlation, events)
+            return _value_sum(_Making(correlation, events, parts))
         case CorrelationType.VALUE_PERCENTILE | CorrelationType.VALUE_MEDIAN:
-            return _percentile(correlation, events)
+            return _percentile(_Making(correlation, events, parts))
         case CorrelationType.TEMPORAL:
-            return _temporal(correlation, events)
+            return _temporal(_Making(correlation, events, parts))
         case CorrelationType.TEMPORAL_ORDERED:
-            return _ordered(correlation, events)
+            return _ordered(_Making(correlation, events, parts))
     assert_never(correlation.type)
+
+
+@dataclass(slots=True, frozen=True)
+class _Making:
+    """What all steps need."""
+
+    correlation: Correlation
+    events: str
+    parts: Parts
+
+    def add(self, name: str, lines: Lines) -> str:
+        return self.parts.add(name, lines)
 
 
 # --- The types -----------------------------------------------------------------------------------------------
 
 
-def _event_count(correlation: Correlation, events: Lines) -> Lines:
+def _event_count(making: _Making) -> str:
     value = "toFloat64(n)"
-    return _looked(correlation, _steps(events, correlation), [], value, _bounds(correlation, value))
+    return _looked(making, _steps(making), [], value, _bounds(making.correlation, value))
 
 
-def _value_count(correlation: Correlation, events: Lines) -> Lines:
+def _value_count(making: _Making) -> str:
+    correlation = making.correlation
     value = "toFloat64(different)"
     levels = [{"different": "sum(different_change) OVER past"}]
-    return _looked(correlation, _value_steps(events, correlation), levels, value, _bounds(correlation, value))
+    return _looked(making, _value_steps(making), levels, value, _bounds(correlation, value))
 
 
-def _value_sum(correlation: Correlation, events: Lines) -> Lines:
-    numeric = f"has_v AND {number_text('v')}"
-    exact = f"toInt256(greatest(least(toFloat64OrZero(v), {_LARGEST}.0), -{_LARGEST}.0) * {_FINENESS}.0)"
-    steps = _steps(
-        events, correlation, flows={"amount": f"sumIf({exact}, {numeric})", "known": f"countIf({numeric})"}
-    )
-    levels = [{"amount": "sum(amount_change) OVER past", "known": "sum(known_change) OVER past"}]
+def _value_sum(making: _Making) -> str:
+    correlation = making.correlation
+    limited = f"greatest(least(toFloat64OrZero(v), {_LARGEST}.0), -{_LARGEST}.0)"
+    steps = _steps(making, flows={"amount": f"sum(toInt256({limited} * {_FINENESS}.0))"})
+    levels = [{"amount": "sum(amount_change) OVER past"}]
     value = f"toFloat64(amount) / {_FINENESS}.0"
     if correlation.type is CorrelationType.VALUE_AVG:
-        value = f"if(known > 0, {value} / known, 0)"
-    return _looked(correlation, steps, levels, value, f"known > 0 AND {_bounds(correlation, value)}")
+        value = f"{value} / greatest(n, 1)"
+    return _looked(making, steps, levels, value, _bounds(correlation, value))
 
 
-def _percentile(correlation: Correlation, events: Lines) -> Lines:
+def _percentile(making: _Making) -> str:
+    correlation = making.correlation
     span = correlation.timespan_nano
     part = 0.5 if correlation.type is CorrelationType.VALUE_MEDIAN else correlation.percentile / 100
-    numeric = f"has_v AND {number_text('v')}"
-    numbers = f"groupArrayIf((t, toFloat64OrZero(v)), {numeric})"
-    steps = _steps(events, correlation, marks={"numbers": (numbers, "[]")})
+    steps = _steps(making, marks={"numbers": ("groupArray((t, toFloat64OrZero(v)))", "[]")})
     step = span // _FRAME + 1
     near = f"PARTITION BY g ORDER BY step RANGE BETWEEN {span // step + 1} PRECEDING AND CURRENT ROW"
     levels = [
@@ -101,74 +112,102 @@ def _percentile(correlation: Correlation, events: Lines) -> Lines:
             "amounts": "arraySort(arrayMap(e -> e.2, arrayFilter("
             f"e -> e.1 BETWEEN moment - {span} AND moment, around)))"
         },
-        {"rank": f"greatest(toInt64(length(amounts)) - 1, 0) * {number(part)}"},
+        {"rank": f"{number(part)} * (toFloat64(length(amounts)) - 1) + 1"},
+        {"low": "toUInt32(greatest(rank, 1))"},
     ]
-    low, high = "amounts[toUInt32(floor(rank)) + 1]", "amounts[toUInt32(ceil(rank)) + 1]"
-    value = f"{low} + ({high} - {low}) * (rank - floor(rank))"
-    return _looked(
-        correlation, steps, levels, value, f"length(amounts) > 0 AND {_bounds(correlation, value)}"
+    value = (
+        "if(low >= length(amounts), amounts[-1], "
+        "amounts[low] + (rank - low) * (amounts[low + 1] - amounts[low]))"
     )
+    return _looked(making, steps, levels, value, _bounds(correlation, value))
 
 
-def _temporal(correlation: Correlation, events: Lines) -> Lines:
+def _temporal(making: _Making) -> str:
+    correlation = making.correlation
     numbered = _numbered(correlation)
-    levels = [{f"last_{i}": f"max(if(at_{i}, moment, {_LONG_AGO})) OVER past" for i in numbered.values()}]
+    levels = [{f"last_{i}": f"max(if(at_{i}, moment, {LONG_AGO})) OVER past" for i in numbered.values()}]
     present = {
         rule_id: f"(last_{i} >= moment - {correlation.timespan_nano})" for rule_id, i in numbered.items()
     }
     value = f"toFloat64({' + '.join(present.values())})"
-    if correlation.expression is not None:
-        holds = _boolean(correlation.expression, present)
-    elif correlation.condition is not None:
-        holds = _bounds(correlation, value)
-    else:
-        holds = " AND ".join(present.values())
-    return _looked(correlation, _rule_steps(events, correlation), levels, value, holds)
+    holds = _asked(correlation, present, value) or " AND ".join(present.values())
+    return _looked(making, _rule_steps(making), levels, value, holds)
 
 
-def _ordered(correlation: Correlation, events: Lines) -> Lines:
+def _ordered(making: _Making) -> str:
+    correlation = making.correlation
     numbered = _numbered(correlation)
-    levels = []
+    span = correlation.timespan_nano
+    first = {f"last_{i}": f"max(if(at_{i}, moment, {LONG_AGO})) OVER past" for i in numbered.values()}
+    levels: list[dict[str, str]] = []
     begun = "moment"
     for place, rule_id in enumerate(correlation.rules, start=1):
-        levels.append({f"chain_{place}": f"max(if(at_{numbered[rule_id]}, {begun}, {_LONG_AGO})) OVER past"})
+        levels.append({f"chain_{place}": f"max(if(at_{numbered[rule_id]}, {begun}, {LONG_AGO})) OVER past"})
         begun = f"chain_{place}"
-    value = f"toFloat64({len(correlation.rules)})"
-    holds = f"{begun} >= moment - {correlation.timespan_nano}"
-    return _looked(correlation, _rule_steps(events, correlation), levels, value, holds)
+    levels[0].update(first)
+    present = {rule_id: f"(last_{i} >= moment - {span})" for rule_id, i in numbered.items()}
+    value = f"toFloat64({' + '.join(present[rule_id] for rule_id in correlation.rules)})"
+    asked = _asked(correlation, present, value)
+    holds = f"{begun} >= moment - {span}" + (f" AND ({asked})" if asked else "")
+    return _looked(making, _rule_steps(making), levels, value, holds)
 
 
 # --- Their parts ---------------------------------------------------------------------------------------------
 
 
-def _rule_steps(events: Lines, correlation: Correlation) -> Lines:
-    marks = {f"at_{i}": (f"countIf(rule = {i}) > 0", "0") for i in _numbered(correlation).values()}
-    return _steps(events, correlation, marks=marks)
+def _rule_steps(making: _Making) -> str:
+    marks = {f"at_{i}": (f"countIf(rule = {i}) > 0", "0") for i in _numbered(making.correlation).values()}
+    return _steps(making, marks=marks)
 
 
 def _steps(
-    events: Lines,
-    correlation: Correlation,
+    making: _Making,
     *,
     flows: Mapping[str, str] | None = None,
     marks: Mapping[str, tuple[str, str]] | None = None,
-) -> Lines:
-    """Per group and `moment`: `n_change` and `arrivals` of events, `is_event`, the changes of `flows` (what comes and
-    goes), and `marks` (what is said of the events that come; the second text is what there is without any)."""
-    flows, marks = {"n": "toInt64(count())", **(flows or {})}, marks or {}
-    per_time = [
-        "g",
-        "t",
+) -> str:
+    """Per group and `moment`: `n_change`, `records_change` and `arrivals` of events, `is_event`, the changes of `flows`
+    (what comes and goes), and `marks` (what is said of the events that come; the second text is what there is without
+    any)."""
+    flows, marks = {**_COUNTED, **(flows or {})}, marks or {}
+    now = [
         *(f"{how} AS {name}_now" for name, how in flows.items()),
         *(f"{how} AS {name}_now" for name, (how, _) in marks.items()),
     ]
-    both_ways = [
+    times = making.add("times", [*select(["g", "t", *now]), f"FROM {making.events}", "GROUP BY g, t"])
+    return _coming_and_going(
+        making,
+        times,
+        {name: f"{name}_now * way" for name in flows},
+        {name: f"if(way > 0, {name}_now, {nothing})" for name, (_, nothing) in marks.items()},
+    )
+
+
+def _value_steps(making: _Making) -> str:
+    """As `_steps`, with `different_change`: a value comes when it was not in the window already, and goes when it does
+    not come again in time."""
+    span = making.correlation.timespan_nano
+    over = "PARTITION BY g, v ORDER BY t ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
+    now = [f"{how} AS {name}_now" for name, how in _COUNTED.items()]
+    times = making.add("times", [*select(["g", "t", "v", *now]), f"FROM {making.events}", "GROUP BY g, t, v"])
+    around = [
+        "*",
+        f"lagInFrame(t, 1, {LONG_AGO}) OVER ({over}) AS before",
+        f"leadInFrame(t, 1, {_NEVER}) OVER ({over}) AS after",
+    ]
+    values = making.add("values_around", [*select(around), f"FROM {times}"])
+    different = f"if(way > 0, toInt64(before < t - {span}), -toInt64(after > t + {span}))"
+    flows = {**{name: f"{name}_now * way" for name in _COUNTED}, "different": different}
+    return _coming_and_going(making, values, flows, {})
+
+
+def _coming_and_going(making: _Making, times: str, flows: Mapping[str, str], marks: Mapping[str, str]) -> str:
+    ways = [
         "g",
         "way",
-        f"if(way > 0, t, t + {correlation.timespan_nano + 1}) AS moment",
+        f"if(way > 0, t, t + {making.correlation.timespan_nano + 1}) AS moment",
         "if(way > 0, n_now, 0) AS came",
-        *(f"{name}_now * way AS {name}_way" for name in flows),
-        *(f"if(way > 0, {name}_now, {nothing}) AS {name}_way" for name, (_, nothing) in marks.items()),
+        *(f"{how} AS {name}_way" for name, how in (*flows.items(), *marks.items())),
     ]
     totals = [
         "g",
@@ -178,91 +217,36 @@ def _steps(
         *(f"sum({name}_way) AS {name}_change" for name in flows),
         *(f"argMax({name}_way, way) AS {name}" for name in marks),
     ]
-    return [
-        *select(totals),
-        "FROM (",
-        *indented(select(both_ways)),
-        "    FROM (",
-        *indented([*select(per_time), "FROM (", *indented(events), ")", "GROUP BY g, t"], 2),
-        "    )",
-        f"    {_WAYS}",
-        ")",
-        "GROUP BY g, moment",
+    lines = [
+        comment("each event comes (1) at its time, and goes (-1) when it has become too old"),
+        *select(ways),
+        f"FROM {times}",
+        "ARRAY JOIN [toInt64(1), toInt64(-1)] AS way",
     ]
-
-
-def _value_steps(events: Lines, correlation: Correlation) -> Lines:
-    """As `_steps`, with `different_change`: a value comes when it was not in the window already, and goes when it does
-    not come again in time."""
-    span = correlation.timespan_nano
-    over = "PARTITION BY g, has_v, v ORDER BY t ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
-    per_value = [
-        "g",
-        "t",
-        "has_v",
-        "n_now",
-        f"lagInFrame(t, 1, {_LONG_AGO}) OVER ({over}) AS before",
-        f"leadInFrame(t, 1, {_NEVER}) OVER ({over}) AS after",
-    ]
-    both_ways = [
-        "g",
-        "way",
-        f"if(way > 0, t, t + {span + 1}) AS moment",
-        "if(way > 0, n_now, 0) AS came",
-        "n_now * way AS n_way",
-        f"multiIf(NOT has_v, 0, way > 0, before < t - {span}, -(after > t + {span})) AS different_way",
-    ]
-    totals = [
-        "g",
-        "moment",
-        "max(way) > 0 AS is_event",
-        "sum(came) AS arrivals",
-        "sum(n_way) AS n_change",
-        "sum(different_way) AS different_change",
-    ]
-    return [
-        *select(totals),
-        "FROM (",
-        *indented(select(both_ways)),
-        "    FROM (",
-        *indented(select(per_value), 2),
-        "        FROM (",
-        "            SELECT g, t, has_v, v, toInt64(count()) AS n_now",
-        "            FROM (",
-        *indented(events, 4),
-        "            )",
-        "            GROUP BY g, t, has_v, v",
-        "        )",
-        "    )",
-        f"    {_WAYS}",
-        ")",
-        "GROUP BY g, moment",
-    ]
+    name = making.add("ways", lines)
+    return making.add("moments", [*select(totals), f"FROM {name}", "GROUP BY g, moment"])
 
 
 def _looked(
-    correlation: Correlation, steps: Lines, levels: Sequence[Mapping[str, str]], value: str, holds: str
-) -> Lines:
-    """Running values over `steps`, one level on top of the other, and the condition on top of all."""
-    lines = steps
-    for level in [{"n": "sum(n_change) OVER past", "seen": "sum(arrivals) OVER past"}, *levels]:
-        lines = [
-            *select(["*", *(f"{how} AS {name}" for name, how in level.items())]),
-            "FROM (",
-            *indented(lines),
-            ")",
-        ]
+    making: _Making, moments: str, levels: Sequence[Mapping[str, str]], value: str, holds: str
+) -> str:
+    """Running values over `moments`, one level on top of the other, and the condition on top of all."""
+    running = {name: f"sum({name}_change) OVER past" for name in _COUNTED}
+    source = moments
+    for level in [{**running, "seen": "sum(arrivals) OVER past"}, *levels]:
+        lines = [*select(["*", *(f"{how} AS {name}" for name, how in level.items())]), f"FROM {source}"]
         if any("OVER past" in how for how in level.values()):
             rows = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
             lines.append(f"WINDOW past AS (PARTITION BY g ORDER BY moment {rows})")
-    return [
-        comment(_words(correlation)),
-        *select(["moment AS t", "g", "n", "seen", f"{value} AS value", f"toUInt8({holds}) AS holds"]),
-        "FROM (",
-        *indented(lines),
-        ")",
+        source = making.add("running", lines)
+    columns = ["moment AS t", "g", *running, "seen", f"{value} AS value", f"toUInt8({holds}) AS holds"]
+    lines = [
+        comment(_words(making.correlation)),
+        *select(columns),
+        f"FROM {source}",
         "WHERE is_event",
     ]
+    return making.add("windows", lines)
 
 
 def _numbered(correlation: Correlation) -> dict[str, int]:
@@ -274,6 +258,13 @@ def _bounds(correlation: Correlation, value: str) -> str:
     if condition is None or not condition.bounds:
         raise SqlError(f"correlation {correlation.meta.title!r} has no condition")
     return " AND ".join(f"{value} {sign(operator)} {number(bound)}" for operator, bound in condition.bounds)
+
+
+def _asked(correlation: Correlation, present: Mapping[str, str], value: str) -> str:
+    """What a temporal correlation's own condition asks for; empty when it has none."""
+    if correlation.expression is not None:
+        return _boolean(correlation.expression, present)
+    return _bounds(correlation, value) if correlation.condition is not None else ""
 
 
 def _boolean(expression: RuleExpression, present: Mapping[str, str]) -> str:
