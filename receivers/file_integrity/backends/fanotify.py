@@ -145,6 +145,8 @@ class FanotifyBackend(Backend):
             self._exits = _exit_accounting(self._logger)
             if self._exits is not None:
                 opened.callback(self._exits.close)
+            # Nothing is marked yet, and who ends from here on is in the accounting.
+            self._queue_empty_at = time.monotonic_ns()
             self._actors = ActorResolver(self._exits)
             loop = Loop(self.name, self._idle, sink.lost, self._logger)
             opened.callback(loop.stop, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,26 @@ for number in range(1500):
     for number in (0, 740, 1490):
         watching.settle(place / f"kept{number}/a/b")
     overflowed(sink)
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("needs_root")
+def test_what_ended_before_the_first_events_were_read_is_known(watching: Any, run: Any, place: Path) -> None:
+    gate = threading.Event()
+
+    def ignored() -> frozenset[int]:
+        # The reader asks before each batch.
+        gate.wait(60)
+        return frozenset()
+
+    backend = FanotifyBackend(ignored_pids=ignored)
+    sink = watching.start(backend, place)
+    if backend._exits is None:
+        pytest.skip("this kernel has no taskstats")
+    run("sh", "-c", f"echo x > {place}/first")
+    gate.set()
+    sink.wait_for(place / "first", Change.CONTENT)
+    assert {hint.actor.executable_path for hint in sink.of(place / "first")} == {os.path.realpath("/bin/sh")}
 
 
 @pytest.mark.root
