@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from typing import Final
 
-from otel_fim.processors.rules.correlate.limits import Eviction, StateLimits
+from otel_fim.names import finding as names
+from otel_fim.processors.rules.correlate import snapshot
+from otel_fim.processors.rules.correlate.limits import Cause, Eviction, StateLimits
+from otel_fim.processors.rules.correlate.plan import Feed, Key, Plan, compile_plans
+from otel_fim.processors.rules.correlate.store import Store, Totals
+from otel_fim.processors.rules.correlate.taken import Taken
+from otel_fim.processors.rules.correlate.waiting import RECORDS, Arrivals, Waiting
+from otel_fim.processors.rules.correlate.windows import Item
 from otel_fim.processors.rules.hits import Correlated
 from otel_fim.record import Record
 from otel_fim.sigma.ir import Rule, RuleSet
+
+AHEAD_NANO: Final = 60 * 10**9
+"""How far before the clock, beside the lateness, an event's time may be; a later one is taken as now."""
+EVIDENCE: Final = 100
+_LEAST_EVIDENCE: Final = 6
+_MOST_TOLD: Final = 10_000
+_LONGEST_UID: Final = 64
+_REPLAY_BATCH: Final = 1000
 
 
 class Correlator:
     """Runs the correlations of a rule set. For one thread.
 
     `lateness_nano` is how long events are waited for; `clock` gives the time now, in nanoseconds since the epoch.
+    Events are looked at in order of their time: those before the newest one minus the lateness, or, when nothing newer
+    comes, those that have been here for the lateness. An event whose time is ahead of the clock does not make others
+    late. With a lateness of 0 nothing is waited for, not even the rest of an instant in the next batch.
     """
 
     def __init__(
@@ -21,34 +42,280 @@ class Correlator:
     ) -> None:
         self.late = 0
         """Events that came after their time had been looked at, since the start; they are left out."""
+        self._limits = limits
+        self._lateness = lateness_nano
+        self._ahead = AHEAD_NANO + lateness_nano
+        self._clock = clock
+        self._plans, self._feeds = compile_plans(ruleset)
+        self._totals = Totals()
+        self._stores = [Store(plan, self._totals, limits.max_events_per_group) for plan in self._plans]
+        self._most = EVIDENCE
+        self._waiting = Waiting()
+        self._arrivals = Arrivals()
+        self._number = 0
+        self._now = clock()
+        """The latest that the clock has shown."""
+        self._newest = 0
+        """The time of the newest event."""
+        self._horizon = 0
+        """Everything before this time has been looked at."""
+        self._ready: list[Correlated] = []
+        self._evicted: dict[tuple[str, Cause], int] = {}
+        self._taken = Taken(self._now)
+        self._restored = False
+        self._known: frozenset[str] = frozenset()
+        self._told: set[tuple[str, int, Key]] = set()
+        self._told_until = 0
+        self._replayed: list[Correlated] = []
 
     # --- The stream ----------------------------------------------------------------------------------------
 
     def wants(self, rule_id: str) -> bool:
         """Whether any correlation refers to this rule."""
-        return False
+        return rule_id in self._feeds
 
     def add(self, rule: Rule, record: Record) -> None:
-        """Takes a match; one of a rule that no correlation refers to is ignored. The record is not changed."""
+        """Takes a match; one of a rule that no correlation refers to is ignored. The record is not changed, and
+        nothing of it is looked at later."""
+        feeds = self._feeds.get(rule.meta.id)
+        if feeds is None:
+            return
+        now = self._clock()
+        if now > self._now:
+            self._now = now
+        elif now < self._now - self._ahead:
+            self._clock_was_set_back(now)
+        observed = record.observed_time_unix_nano
+        time = record.time_unix_nano or observed or now
+        if time > now + self._ahead:
+            time = now
+        uid = record.attributes.get(names.LOG_RECORD_UID, "")
+        if not isinstance(uid, str) or len(uid) > _LONGEST_UID:
+            uid = ""
+        if uid:
+            self._taken.note(uid, observed or time)
+        if time < self._horizon:
+            self.late += 1
+            return
+        if time > self._newest:
+            self._newest = time
+        self._put(feeds, time, uid, record)
+
+    def _put(self, feeds: list[Feed], time: int, uid: str, record: Record) -> None:
+        waiting = self._waiting
+        name = sys.intern(record.event_name)
+        kept = record if len(waiting) < RECORDS else None
+        for feed in feeds:
+            key = feed.key(record)
+            if key is None:
+                continue
+            value = None
+            if feed.value is not None:
+                value = feed.value(record)
+                if value is None:
+                    continue
+            self._number += 1
+            waiting.put(Item(time, uid, self._number, feed, key, value, name, kept, 1))
+        if waiting.bytes > self._limits.max_bytes // 4:
+            self._hurry()
 
     def due(self) -> list[Correlated]:
         """The findings that need no more waiting, of correlations that make findings of their own. To be called after
         each batch, and once a second while nothing comes."""
-        return []
+        now = self._clock()
+        if now > self._now:
+            self._now = now
+        elif now < self._now - self._ahead:
+            self._clock_was_set_back(now)
+        if self._newest:
+            self._arrivals.note(now, self._newest)
+        waited = self._arrivals.until(now, self._lateness)
+        self._advance(max(waited, min(self._newest, now) - self._lateness))
+        for store in self._stores:
+            store.sweep(self._horizon)
+        if self._most < EVIDENCE and self.memory_bytes < self._limits.max_bytes // 2:
+            self._most = min(EVIDENCE, 2 * self._most)
+        self._taken.tidy()
+        return self._give()
 
     def flush(self) -> list[Correlated]:
-        """The findings of all that was added, without waiting."""
-        return []
+        """The findings of all that was added, without waiting. What comes later for a time before the newest event is
+        late."""
+        self._advance(self._newest + 1)
+        return self._give()
 
     def evictions(self) -> list[Eviction]:
         """What the limits (or a clock that was set back) cost since the last call."""
-        return []
+        for store in self._stores:
+            if store.cut:
+                self._lost(store.plan, Cause.EVENTS, store.cut)
+                store.cut = 0
+        found = [Eviction(rule_id, count, cause) for (rule_id, cause), count in self._evicted.items()]
+        self._evicted.clear()
+        return found
+
+    @property
+    def groups(self) -> int:
+        """Groups that have a window."""
+        return self._totals.groups
+
+    @property
+    def waiting(self) -> int:
+        """Events that wait for stragglers."""
+        return len(self._waiting)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the state takes in memory, about."""
+        return self._totals.bytes + self._waiting.bytes
+
+    # --- Looking at events ---------------------------------------------------------------------------------
+
+    def _advance(self, horizon: int) -> None:
+        """Looks at everything before `horizon`."""
+        if horizon <= self._horizon:
+            return
+        self._horizon = horizon
+        waiting = self._waiting
+        while True:
+            time = waiting.first_time()
+            if time is None or time >= horizon:
+                return
+            self._instant(time)
+
+    def _instant(self, time: int) -> None:
+        waiting = self._waiting
+        item = waiting.take()
+        if waiting.first_time() != time:
+            # One event at this instant, as nearly always.
+            plan = item.feed.plan
+            found = self._look(plan, item.key, time, [item])
+            if found is not None:
+                todo: dict[int, dict[Key, list[Item]]] = {}
+                self._found(plan, found, todo)
+                self._look_at_all(time, todo)
+            return
+        todo = {item.feed.plan.index: {item.key: [item]}}
+        while waiting.first_time() == time:
+            item = waiting.take()
+            todo.setdefault(item.feed.plan.index, {}).setdefault(item.key, []).append(item)
+        self._look_at_all(time, todo)
+
+    def _look_at_all(self, time: int, todo: dict[int, dict[Key, list[Item]]]) -> None:
+        """Looks at the groups of one instant; a correlation comes after all that it refers to."""
+        indexes = list(todo)
+        heapify(indexes)
+        while indexes:
+            plan = self._plans[heappop(indexes)]
+            for key, items in todo.pop(plan.index).items():
+                found = self._look(plan, key, time, items)
+                if found is not None:
+                    for index in self._found(plan, found, todo):
+                        heappush(indexes, index)
+
+    def _look(self, plan: Plan, key: Key, time: int, items: list[Item]) -> Correlated | None:
+        found = self._stores[plan.index].look(key, time, items, self._most)
+        if self._totals.groups > self._limits.max_groups:
+            self._evict(Cause.GROUPS)
+        if self._totals.bytes + self._waiting.bytes > self._limits.max_bytes:
+            self._make_room()
+        return found
+
+    def _found(self, plan: Plan, found: Correlated, todo: dict[int, dict[Key, list[Item]]]) -> list[int]:
+        """Hands a finding on to the correlations that refer to it; gives those that have more to do now."""
+        if plan.correlation.emits:
+            self._ready.append(found)
+        new = []
+        for feed in plan.outers:
+            value = feed.value_of(found.group)
+            if feed.value is not None and value is None:
+                continue
+            key = feed.key_of(found.group)
+            item = Item(
+                found.time_unix_nano, found.evidence, 0, feed, key, value, "", found.last, found.count
+            )
+            if feed.plan.index not in todo:
+                new.append(feed.plan.index)
+            todo.setdefault(feed.plan.index, {}).setdefault(key, []).append(item)
+        return new
+
+    def _give(self) -> list[Correlated]:
+        found, self._ready = self._ready, []
+        if not self._told:
+            return found
+        found = [each for each in found if not self._was_told(each)]
+        if self._horizon > self._told_until:
+            self._told.clear()
+        return found
+
+    # --- Bounds --------------------------------------------------------------------------------------------
+
+    def _make_room(self) -> None:
+        for store in self._stores:
+            store.sweep(self._horizon)
+        while self.memory_bytes > self._limits.max_bytes and self._most > _LEAST_EVIDENCE:
+            self._most = max(_LEAST_EVIDENCE, self._most // 2)
+            for store in self._stores:
+                store.trim(self._most)
+        while self.memory_bytes > self._limits.max_bytes and self.groups:
+            self._evict(Cause.BYTES)
+
+    def _evict(self, cause: Cause) -> None:
+        if cause is Cause.GROUPS:
+            for store in self._stores:
+                store.sweep(self._horizon)
+            if self.groups <= self._limits.max_groups:
+                return
+            store = max(self._stores, key=lambda each: len(each.windows))
+        else:
+            store = max(self._stores, key=lambda each: each.bytes)
+        if store.windows:
+            store.evict()
+            self._lost(store.plan, cause, 1)
+
+    def _hurry(self) -> None:
+        """Too much waits: the oldest is looked at before its time."""
+        enough = self._limits.max_bytes // 5
+        waiting = self._waiting
+        while waiting.bytes > enough and (time := waiting.first_time()) is not None:
+            self._advance(time + 1)
+
+    def _clock_was_set_back(self, now: int) -> None:
+        """Events were looked at up to a time that lies ahead now; without this, all would be late until then."""
+        self._advance(self._newest + 1)
+        horizon = now - self._lateness
+        for store in self._stores:
+            lost = store.give_up_after(horizon)
+            if lost:
+                self._lost(store.plan, Cause.CLOCK, lost)
+        self._now = now
+        self._newest = self._horizon = horizon
+        self._arrivals.clear()
+
+    def _lost(self, plan: Plan, cause: Cause, groups: int) -> None:
+        at = plan.correlation.meta.id, cause
+        self._evicted[at] = self._evicted.get(at, 0) + groups
 
     # --- Restarts ------------------------------------------------------------------------------------------
 
     def state(self) -> bytes:
-        """Everything that is remembered, compressed."""
-        return b""
+        """Everything that is remembered, compressed.
+
+        Findings that `due` gave are not in it, so it is to be taken when those are in the journal: before `due` is
+        called again, not after.
+        """
+        return snapshot.dump(
+            snapshot.State(
+                self._now,
+                self._newest,
+                self._horizon,
+                self._taken.since,
+                self._taken.uids,
+                self._waiting.items(),
+                self._ready,
+                self._stores,
+            )
+        )
 
     def restore(self, state: bytes) -> list[str]:
         """Goes on from `state`: each correlation whose definition, with all that it refers to, is still the same. Gives
@@ -56,21 +323,70 @@ class Correlator:
 
         Raises `StateError` when the bytes are no state; the correlator is then as before.
         """
-        return []
+        totals = Totals()
+        stores = [Store(plan, totals, self._limits.max_events_per_group) for plan in self._plans]
+        found, forgotten = snapshot.load(state, stores, self._feeds)
+        self._now = max(self._now, found.now)
+        self._newest, self._horizon = found.newest, found.horizon
+        self._taken.since, self._taken.uids = found.since, found.uids
+        self._known = frozenset(found.uids)
+        self._ready = found.ready
+        self._stores, self._totals = stores, totals
+        for item in found.waiting:
+            self._number += 1
+            self._waiting.put(item._replace(number=self._number))
+        self._restored = True
+        while self.groups > self._limits.max_groups:
+            self._evict(Cause.GROUPS)
+        if self.memory_bytes > self._limits.max_bytes:
+            self._make_room()
+        return forgotten
+
+    @property
+    def reach_nano(self) -> int:
+        """How far back the oldest event can lie that matters now."""
+        reach: list[int] = []
+        inner: dict[str, int] = {}
+        for plan in self._plans:
+            behind = max([inner.get(each, 0) for each in plan.correlation.rules], default=0)
+            inner[plan.correlation.meta.id] = plan.span + behind
+            reach.append(plan.span + behind)
+        return max(reach, default=0) + self._lateness
 
     @property
     def replay_from(self) -> int:
         """Records that were observed at this time (nanoseconds since the epoch) or later may be missing in the restored
         state: what the journal has of them is to be replayed. Without a restored state it is as far back as windows
         reach."""
-        return 0
+        return self._taken.since if self._restored else max(0, self._clock() - self.reach_nano)
 
     def replay(self, rule: Rule, record: Record) -> None:
         """As `add`, for a match of a record from the journal: one that is in the state already does not count again."""
+        if record.attributes.get(names.LOG_RECORD_UID, "") in self._known:
+            return
+        self.add(rule, record)
+        if self._number % _REPLAY_BATCH == 0:
+            self._go_on_replaying()
 
     def told(self, correlation_id: str, time_unix_nano: int, group: tuple[str, ...]) -> None:
         """Says, while replaying, that the journal has this finding: it will not be made again."""
+        if len(self._told) < _MOST_TOLD:
+            self._told.add((correlation_id, time_unix_nano, group))
+            self._told_until = max(self._told_until, time_unix_nano)
 
     def replayed(self) -> list[Correlated]:
-        """Ends a replay: the findings that were due before and are not in the journal."""
-        return []
+        """Ends a replay: the findings that were due before and are not in the journal. What was still waited for is
+        waited for again."""
+        self._go_on_replaying()
+        found = [each for each in self._replayed if not self._was_told(each)]
+        self._replayed = []
+        self._known = frozenset()
+        return found
+
+    def _go_on_replaying(self) -> None:
+        self._advance(min(self._newest, self._now) - self._lateness)
+        self._replayed += self._ready
+        self._ready = []
+
+    def _was_told(self, found: Correlated) -> bool:
+        return (found.correlation.meta.id, found.time_unix_nano, found.group) in self._told

@@ -1,7 +1,211 @@
-"""The state of correlations as bytes and back."""
+"""The state of correlations as bytes and back.
+
+A line `otel-fim correlations VERSION`, then JSON in zstd with a checksum. Groups stand under their correlation's id,
+with the fingerprint of its definition.
+"""
 
 from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from otel_fim.processors.rules.correlate.plan import Feed, Plan
+from otel_fim.processors.rules.correlate.store import Store
+from otel_fim.processors.rules.correlate.windows import Item, Window
+from otel_fim.processors.rules.hits import Correlated, Seen
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+VERSION: Final = 1
+_MARK: Final = b"otel-fim correlations "
+_LEVEL: Final = 1
 
 
 class StateError(Exception):
     """The bytes are no state of correlations; the message says why."""
+
+
+@dataclass(slots=True)
+class State:
+    """What a `Correlator` remembers; the names are those of its own parts."""
+
+    now: int
+    newest: int
+    horizon: int
+    since: int
+    uids: dict[str, int]
+    waiting: list[Item]
+    ready: list[Correlated]
+    stores: list[Store]
+
+
+def dump(state: State) -> bytes:
+    """The state as bytes."""
+    document = {
+        "now": state.now,
+        "newest": state.newest,
+        "horizon": state.horizon,
+        "since": state.since,
+        "uids": list(state.uids),
+        "observed": list(state.uids.values()),
+        "waiting": [
+            (
+                item.feed.plan.correlation.meta.id,
+                item.feed.rule_id,
+                *item[:2],
+                item.key,
+                item.value,
+                item.name,
+            )
+            for item in state.waiting
+        ],
+        "ready": [_finding(each) for each in state.ready],
+        "correlations": {
+            store.plan.correlation.meta.id: {
+                "fingerprint": store.plan.fingerprint,
+                "groups": [_group(key, window) for key, window in store.windows.items()],
+            }
+            for store in state.stores
+        },
+    }
+    options: dict[int, int] = {
+        zstd.CompressionParameter.compression_level: _LEVEL,
+        zstd.CompressionParameter.checksum_flag: 1,
+    }
+    return _MARK + b"%d\n" % VERSION + zstd.compress(orjson.dumps(document), options=options)
+
+
+def load(data: bytes, stores: list[Store], feeds: Mapping[str, Sequence[Feed]]) -> tuple[State, list[str]]:
+    """What `dump` wrote, as far as it fits the empty `stores`, which are filled, and the ids of the correlations that
+    are there no longer or not the same. Raises `StateError`; the stores are then of no use."""
+    head, _, body = data.partition(b"\n")
+    version = head.removeprefix(_MARK)
+    if not head.startswith(_MARK) or not version.isdigit():
+        raise StateError("this is no state of correlations")
+    if version != b"%d" % VERSION:
+        raise StateError(
+            f"this is version {version.decode()} of the state of correlations, and {VERSION} is expected"
+        )
+    try:
+        document = orjson.loads(zstd.decompress(body))
+        return _loaded(document, stores, feeds)
+    except (zstd.ZstdError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise StateError(f"the state of correlations is damaged: {error}") from error
+    except MemoryError as error:
+        raise StateError("the state of correlations is damaged: its size cannot be right") from error
+
+
+def _loaded(
+    document: Any, stores: list[Store], feeds: Mapping[str, Sequence[Feed]]
+) -> tuple[State, list[str]]:
+    kept = document["correlations"]
+    same: dict[str, Plan] = {}
+    for store in stores:
+        rule_id = store.plan.correlation.meta.id
+        if rule_id in kept and kept[rule_id]["fingerprint"] == store.plan.fingerprint:
+            same[rule_id] = store.plan
+            for row in kept[rule_id]["groups"]:
+                _fill(store, row)
+    by_rule = {(feed.plan.correlation.meta.id, rule_id): feed for rule_id in feeds for feed in feeds[rule_id]}
+    waiting = [
+        Item(
+            _number(time),
+            _text(mark),
+            0,
+            by_rule[rule_id, referred],
+            _key(key),
+            value,
+            sys.intern(name),
+            None,
+            1,
+        )
+        for rule_id, referred, time, mark, key, value, name in document["waiting"]
+        if rule_id in same
+    ]
+    ready = [_found(same[row[0]], row) for row in document["ready"] if row[0] in same]
+    uids = dict(zip(map(_text, document["uids"]), map(_number, document["observed"]), strict=True))
+    state = State(
+        _number(document["now"]),
+        _number(document["newest"]),
+        _number(document["horizon"]),
+        _number(document["since"]),
+        uids,
+        waiting,
+        ready,
+        stores,
+    )
+    return state, [rule_id for rule_id in kept if rule_id not in same]
+
+
+# --- Parts -------------------------------------------------------------------------------------------------
+
+
+def _group(key: tuple[str, ...], window: Window) -> tuple[Any, ...]:
+    left = len(window)
+    trail = window.trail[-2 * left :]
+    weights = None
+    if window.weights is not None:
+        trail = [[_seen(each) for each in mark] if isinstance(mark, tuple) else mark for mark in trail]
+        weights = window.weights[window.head :].tolist()
+    times = window.times[window.head :].tolist() if window.head else window.times.tolist()
+    return key, window.held, window.cut, times, trail, weights, window.own()
+
+
+def _fill(store: Store, row: Sequence[Any]) -> None:
+    key, held, cut, times, trail, weights, own = row
+    if not times or sorted(times) != times or len(trail) > 2 * len(times) or len(trail) % 2:
+        raise ValueError("the times of a group are not right")
+    window = store.new(_key(key))
+    window.times = array("q", times)
+    window.held, window.cut = bool(held), bool(cut)
+    window.trail = trail
+    if window.weights is not None:
+        window.weights = array("q", weights)
+        window.trail = [tuple(map(_seen_again, mark)) if isinstance(mark, list) else mark for mark in trail]
+    window.trail[1::2] = map(sys.intern, trail[1::2])
+    window.set_own(own)
+    store.weigh(window)
+
+
+def _finding(found: Correlated) -> tuple[Any, ...]:
+    evidence = [_seen(each) for each in found.evidence]
+    return found.correlation.meta.id, found.time_unix_nano, found.group, found.value, evidence, found.count
+
+
+def _found(plan: Plan, row: Sequence[Any]) -> Correlated:
+    _, time, group, value, evidence, count = row
+    seen = tuple(map(_seen_again, evidence))
+    return Correlated(plan.correlation, _number(time), _key(group), float(value), seen, _number(count))
+
+
+def _seen(seen: Seen) -> tuple[str, int, str]:
+    return seen.uid, seen.time_unix_nano, seen.event_name
+
+
+def _seen_again(row: Sequence[Any]) -> Seen:
+    uid, time, name = row
+    return Seen(_text(uid), _number(time), sys.intern(name))
+
+
+def _key(texts: Sequence[Any]) -> tuple[str, ...]:
+    return tuple([_text(text) for text in texts])
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text is expected, not {type(value).__name__}")
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"an integer is expected, not {type(value).__name__}")
+    return value

@@ -1,0 +1,387 @@
+"""What a group has in its window, for each type of correlation, brought up to date with every event."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
+
+from otel_fim.processors.rules.correlate.numbers import ExactSum, SortedNumbers
+from otel_fim.processors.rules.correlate.plan import ChainedFeed, Feed, Key, Plan, Value
+from otel_fim.processors.rules.hits import Seen
+from otel_fim.record import Record
+from otel_fim.sigma.ir import CorrelationType
+
+Mark: TypeAlias = "str | tuple[Seen, ...]"
+"""A record's uid; of a finding that is an event of another correlation, its evidence."""
+
+NEVER: Final = -(2**63)
+_COMPACT: Final = 32
+
+
+class Item(NamedTuple):
+    """An event of one correlation. Items sort by time, then by uid, so that the order of arrival does not show."""
+
+    time: int
+    mark: Mark
+    number: int
+    feed: Feed | ChainedFeed
+    key: Key
+    value: Value
+    name: str
+    record: Record | None
+    weight: int
+
+
+class Window:
+    """The events of a group in its window, and whether the condition held at the last of them. This one counts.
+
+    `times` are in order, those before `head` are over. `trail` has a mark and an event name for each of the newest
+    events; `weights` how many records each event rests on, None when that is one. `held` is the condition's last
+    answer, `cut` that the oldest events were left out for want of room, `cost` what the window was last taken to weigh.
+    """
+
+    __slots__ = ("cost", "cut", "fixed", "head", "held", "times", "trail", "weights")
+
+    BASE: ClassVar[int] = 490
+    """Bytes of an empty window with its place among the groups, as tracemalloc sees it."""
+    EACH: ClassVar[float] = 8.6
+    """Bytes of an event, without its evidence."""
+
+    def __init__(self, plan: Plan, key: Key) -> None:
+        self.times = array("q")
+        self.head = 0
+        self.trail: list[Any] = []
+        self.weights = array("q") if plan.chained else None
+        self.held = False
+        self.cut = False
+        self.fixed = self.BASE + 8 * len(key) + sum([sys.getsizeof(text) for text in key])
+        self.cost = 0
+
+    def __len__(self) -> int:
+        return len(self.times) - self.head
+
+    def expire(self, low: int) -> None:
+        """Leaves out what happened before `low`."""
+        times = self.times
+        if times and times[self.head] < low:
+            self.forget(bisect_left(times, low, self.head))
+
+    def forget(self, head: int) -> None:
+        """Leaves out the events before the one at `head`."""
+        self._leave(self.head, head)
+        left = len(self.times) - head
+        if not left:
+            self._drop(head)
+            self.head = 0
+            self.trail.clear()
+            self.held = self.cut = False
+            return
+        if head > _COMPACT and head > left:
+            self._drop(head)
+            head = 0
+        self.head = head
+        if len(self.trail) > 2 * (left + _COMPACT):
+            del self.trail[: -2 * left]
+
+    def push(self, item: Item) -> None:
+        """Takes an event that is not older than the last."""
+        self.times.append(item.time)
+        self.trail += (item.mark, item.name)
+        if self.weights is not None:
+            self.weights.append(item.weight)
+
+    def measure(self, plan: Plan) -> tuple[float, bool]:
+        """The value at the last event's time, and whether the condition holds."""
+        count = len(self.times) - self.head
+        return count, plan.meets(count)
+
+    def trim(self, evidence: int) -> None:
+        """Keeps this many marks at most."""
+        if len(self.trail) > 2 * evidence:
+            del self.trail[: len(self.trail) - 2 * evidence]
+
+    def size(self) -> int:
+        """Bytes in memory, about."""
+        trail = len(self.trail)
+        total = self.fixed + int(len(self.times) * self.EACH) + trail * 49
+        if self.weights is not None:
+            # Evidence of evidence: a tuple and up to 100 entries, whose texts are the inner windows' own.
+            total += len(self.weights) * 9 + sum([_mark_size(mark) for mark in self.trail[::2]])
+        return total
+
+    def evidence(self, most: int) -> tuple[Seen, ...]:
+        """The newest records in the window, oldest first."""
+        count = min(len(self), len(self.trail) // 2, most)
+        times, trail = self.times, self.trail
+        if not count:
+            return ()
+        if self.weights is None:
+            found = [
+                Seen(trail[-2 * back], times[-back], trail[1 - 2 * back])
+                for back in range(count, 0, -1)
+                # A record that several rules matched is an event for each, one behind the other.
+                if back == count or trail[-2 * back] != trail[-2 * back - 2] or not trail[-2 * back]
+            ]
+            return tuple(found)
+        union: dict[Seen, None] = {}
+        for back in range(1, count + 1):
+            mark = trail[-2 * back]
+            records = mark if isinstance(mark, tuple) else (Seen(mark, times[-back], trail[1 - 2 * back]),)
+            union.update(dict.fromkeys(records))
+        return tuple(sorted(union, key=lambda seen: (seen.time_unix_nano, seen.uid))[-most:])
+
+    def record_count(self) -> int:
+        """How many records the events in the window rest on; one that several findings rest on counts for each."""
+        return len(self) if self.weights is None else sum(self.weights[self.head :])
+
+    # --- What each type has of its own -----------------------------------------------------------------------
+
+    def own(self) -> Sequence[Any]:
+        """What the state file keeps beside times and marks: one entry for each event in the window, or each rule."""
+        return ()
+
+    def set_own(self, own: Sequence[Any]) -> None:
+        """Takes what `own` gave. Raises `TypeError`, `ValueError` or `OverflowError` for anything else."""
+
+    def _leave(self, start: int, end: int) -> None:
+        """The events at these places are in the window no longer."""
+
+    def _drop(self, count: int) -> None:
+        """The first `count` events are not needed any more."""
+        del self.times[:count]
+        if self.weights is not None:
+            del self.weights[:count]
+
+
+def _mark_size(mark: Mark) -> int:
+    return 56 + 176 * len(mark) if isinstance(mark, tuple) else 0
+
+
+class Distinct(Window):
+    """Counts different texts."""
+
+    __slots__ = ("_counts", "_texts", "_texts_size")
+    BASE = Window.BASE + 390
+    EACH = Window.EACH + 9
+
+    def __init__(self, plan: Plan, key: Key) -> None:
+        super().__init__(plan, key)
+        self._texts: list[str] = []
+        self._counts: dict[str, int] = {}
+        self._texts_size = 0
+
+    def push(self, item: Item) -> None:
+        super().push(item)
+        self._take(item.value)
+
+    def _take(self, text: Any) -> None:
+        text = sys.intern(text)  # the same texts come again and again, here and in other groups
+        self._texts.append(text)
+        known = self._counts.get(text)
+        if known is None:
+            self._counts[text] = 1
+            self._texts_size += sys.getsizeof(text) + 130
+        else:
+            self._counts[text] = known + 1
+
+    def measure(self, plan: Plan) -> tuple[float, bool]:
+        count = len(self._counts)
+        return count, plan.meets(count)
+
+    def size(self) -> int:
+        return super().size() + self._texts_size
+
+    def own(self) -> Sequence[Any]:
+        return self._texts[self.head :]
+
+    def set_own(self, own: Sequence[Any]) -> None:
+        for text in own:
+            self._take(text)
+
+    def _leave(self, start: int, end: int) -> None:
+        counts = self._counts
+        for text in self._texts[start:end]:
+            left = counts[text] - 1
+            if left:
+                counts[text] = left
+            else:
+                del counts[text]
+                self._texts_size -= sys.getsizeof(text) + 130
+
+    def _drop(self, count: int) -> None:
+        super()._drop(count)
+        del self._texts[:count]
+
+
+class _Numbers(Window):
+    """Keeps the number of each event."""
+
+    __slots__ = ("_numbers",)
+    BASE = Window.BASE + 140
+    EACH = Window.EACH + 8.6
+
+    def __init__(self, plan: Plan, key: Key) -> None:
+        super().__init__(plan, key)
+        self._numbers = array("d")
+
+    def own(self) -> Sequence[Any]:
+        return self._numbers[self.head :].tolist()
+
+    def _drop(self, count: int) -> None:
+        super()._drop(count)
+        del self._numbers[:count]
+
+
+class Total(_Numbers):
+    """The sum."""
+
+    __slots__ = ("_sum",)
+    BASE = _Numbers.BASE + 420  # the exact sum of fractions is an integer of up to 280 bytes
+
+    def __init__(self, plan: Plan, key: Key) -> None:
+        super().__init__(plan, key)
+        self._sum = ExactSum()
+
+    def push(self, item: Item) -> None:
+        super().push(item)
+        self._numbers.append(item.value)  # type: ignore[arg-type]
+        self._sum.add(item.value)  # type: ignore[arg-type]
+
+    def measure(self, plan: Plan) -> tuple[float, bool]:
+        value = self._sum.over(1)
+        return value, plan.meets(value)
+
+    def set_own(self, own: Sequence[Any]) -> None:
+        self._numbers = array("d", own)
+        for number in self._numbers:
+            self._sum.add(number)
+
+    def _leave(self, start: int, end: int) -> None:
+        for number in self._numbers[start:end]:
+            self._sum.remove(number)
+
+
+class Average(Total):
+    """The sum divided by the number of events."""
+
+    __slots__ = ()
+
+    def measure(self, plan: Plan) -> tuple[float, bool]:
+        value = self._sum.over(len(self))
+        return value, plan.meets(value)
+
+
+class Percentile(_Numbers):
+    """A percentile; the median is one."""
+
+    __slots__ = ("_sorted",)
+    BASE = _Numbers.BASE + 380
+    EACH = _Numbers.EACH + 12
+
+    def __init__(self, plan: Plan, key: Key) -> None:
+        super().__init__(plan, key)
+        self._sorted = SortedNumbers()
+
+    def push(self, item: Item) -> None:
+        super().push(item)
+        self._numbers.append(item.value)  # type: ignore[arg-type]
+        self._sorted.add(item.value)  # type: ignore[arg-type]
+
+    def measure(self, plan: Plan) -> tuple[float, bool]:
+        correlation = plan.correlation
+        median = correlation.type is CorrelationType.VALUE_MEDIAN
+        value = self._sorted.percentile(0.5 if median else correlation.percentile / 100)
+        return value, plan.meets(value)
+
+    def set_own(self, own: Sequence[Any]) -> None:
+        self._numbers = array("d", own)
+        for number in self._numbers:
+            self._sorted.add(number)
+
+    def _leave(self, start: int, end: int) -> None:
+        for number in self._numbers[start:end]:
+            self._sorted.remove(number)
+
+
+class Temporal(Window):
+    """When each rule was seen last."""
+
+    __slots__ = ("_seen",)
+    BASE = Window.BASE + 96
+
+    def __init__(self, plan: Plan, key: Key) -> None:
+        super().__init__(plan, key)
+        self._seen = array("q", (NEVER,)) * plan.places
+        self.fixed += 8 * plan.places
+
+    def push(self, item: Item) -> None:
+        super().push(item)
+        for place in item.feed.places:
+            self._seen[place] = item.time
+
+    def measure(self, plan: Plan) -> tuple[float, bool]:
+        low = self.times[-1] - plan.span
+        seen = [time >= low for time in self._seen]
+        count = sum(seen)
+        if plan.expression is not None:
+            return count, plan.expression(seen)
+        if plan.correlation.condition is not None:
+            return count, plan.meets(count)
+        return count, count == plan.places
+
+    def own(self) -> Sequence[Any]:
+        return self._seen.tolist()
+
+    def set_own(self, own: Sequence[Any]) -> None:
+        if len(own) != len(self._seen):
+            raise ValueError("another number of rules")
+        self._seen = array("q", own)
+
+
+class Ordered(Temporal):
+    """And for each rule in order, when the row of events that leads up to it began at the latest."""
+
+    __slots__ = ("_starts",)
+    BASE = Temporal.BASE + 110
+
+    def __init__(self, plan: Plan, key: Key) -> None:
+        super().__init__(plan, key)
+        self._starts = array("q", (NEVER,)) * plan.places
+        self.fixed += 8 * plan.places
+
+    def measure(self, plan: Plan) -> tuple[float, bool]:
+        now = self.times[-1]
+        starts = self._starts
+        # In the order written, so that events of one instant can follow each other.
+        start = now
+        for place, time in enumerate(self._seen):
+            if time == now and start > starts[place]:
+                starts[place] = start
+            start = starts[place]
+        value, holds = super().measure(plan)
+        return value, holds and starts[-1] >= now - plan.span
+
+    def own(self) -> Sequence[Any]:
+        return [*self._seen, *self._starts]
+
+    def set_own(self, own: Sequence[Any]) -> None:
+        half = len(self._seen)
+        super().set_own(own[:half])
+        if len(own) != 2 * half:
+            raise ValueError("another number of rules")
+        self._starts = array("q", own[half:])
+
+
+WINDOWS: Final[dict[CorrelationType, type[Window]]] = {
+    CorrelationType.EVENT_COUNT: Window,
+    CorrelationType.VALUE_COUNT: Distinct,
+    CorrelationType.VALUE_SUM: Total,
+    CorrelationType.VALUE_AVG: Average,
+    CorrelationType.VALUE_PERCENTILE: Percentile,
+    CorrelationType.VALUE_MEDIAN: Percentile,
+    CorrelationType.TEMPORAL: Temporal,
+    CorrelationType.TEMPORAL_ORDERED: Ordered,
+}
