@@ -96,6 +96,7 @@ class Saver:
         self._interval = interval
         self._clock = clock
         self._last = clock()
+        self._pause = interval
         self.failing = False
 
     def elapsed(self) -> float:
@@ -104,15 +105,17 @@ class Saver:
 
     @property
     def is_due(self) -> bool:
-        """Whether the interval is over."""
-        return self.elapsed() >= self._interval
+        """Whether the interval is over. It is longer when writing takes long: that takes at most a twentieth of the
+        time."""
+        return self.elapsed() >= self._pause
 
     def save(self, content: bytes) -> bool:
         """Writes now; False when it could not, which is the health's and the log's to tell."""
-        self._last = self._clock()
+        began = self._clock()
         try:
             self._file.write(content)
         except OSError as error:
+            self._last, self._pause = self._clock(), self._interval
             message = (
                 f"{self._file.path}: the state cannot be written: {error.strerror or error}; until that is over, a "
                 "restart goes on from the state before"
@@ -122,6 +125,8 @@ class Saver:
             self.failing = True
             self._context.report(Health.RECOVERABLE_ERROR, message)
             return False
+        self._last = self._clock()
+        self._pause = max(self._interval, 20 * (self._last - began))
         if self.failing:
             self.failing = False
             self._context.logger.warning("%s: the state is written again", self._file.path)

@@ -105,6 +105,12 @@ FINDINGS_FOLDED: Final = metric(
 FINDINGS_SUPPRESSED: Final = metric(
     "otel_fim_findings_suppressed", "counter", "{findings}", "Findings that met a suppression."
 )
+RISK_EVICTED: Final = metric(
+    "otel_fim_risk_evicted",
+    "counter",
+    "{entries}",
+    "Users, hosts and programs whose score was forgotten, and series of duplicates that ended early, at the bound.",
+)
 NOVELTY_EVICTED: Final = metric(
     "otel_fim_novelty_evicted",
     "counter",
