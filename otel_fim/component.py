@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -119,16 +119,24 @@ class ReceiverContext(Context):
     listen: Listen = field(default=_nobody_emits, kw_only=True)
 
 
+def _nothing_recorded(since: int) -> Iterable[Record]:
+    del since
+    return ()
+
+
 @dataclass(slots=True, frozen=True)
 class ProcessorContext(Context):
     """A processor's context; there is one processor for each pipeline that names it.
 
     `pipeline` is the pipeline's id. `last_record` gives the newest record in the pipeline's journal, or
-    None for an empty journal: what a processor that continues a series starts from.
+    None for an empty journal: what a processor that continues a series starts from. `recorded` gives the journal's
+    records that were observed at a time (nanoseconds since the epoch) or later, oldest first: what a processor whose
+    state is older than the journal catches up with, while it starts.
     """
 
     pipeline: str = field(kw_only=True)
     last_record: Callable[[], Record | None] = field(kw_only=True)
+    recorded: Callable[[int], Iterable[Record]] = field(default=_nothing_recorded, kw_only=True)
 
 
 @dataclass(slots=True, frozen=True)

@@ -176,7 +176,7 @@ class Agent:
         processors = []
         for name in wanted.processors:
             spec = self.config.processors[name]
-            processors.append(factory.processor(spec, pipeline_id, journal.last_record))
+            processors.append(factory.processor(spec, pipeline_id, journal))
         pipeline = Pipeline(
             pipeline_id,
             processors,

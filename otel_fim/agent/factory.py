@@ -25,7 +25,8 @@ from otel_fim.component import (
 )
 from otel_fim.config.validate import ComponentSpec
 from otel_fim.host.table import ProcessTable
-from otel_fim.record import Record, Resource, component_scope
+from otel_fim.journal import Journal
+from otel_fim.record import Resource, component_scope
 from otel_fim.telemetry.metrics import MetricStore
 from otel_fim.telemetry.status import StatusBoard
 
@@ -47,13 +48,14 @@ class ComponentFactory:
         made = cast("type[AnyReceiver]", spec.cls)
         return made(spec.config, ReceiverContext(**self._common(spec), emit=emit, listen=self.tap.listen))
 
-    def processor(
-        self, spec: ComponentSpec, pipeline: str, last_record: Callable[[], Record | None]
-    ) -> AnyProcessor:
-        """The processor of `spec` for one pipeline, not started."""
+    def processor(self, spec: ComponentSpec, pipeline: str, journal: Journal) -> AnyProcessor:
+        """The processor of `spec` for one pipeline, whose journal this is, not started."""
         made = cast("type[AnyProcessor]", spec.cls)
         common = self._common(spec, pipeline)
-        return made(spec.config, ProcessorContext(**common, pipeline=pipeline, last_record=last_record))
+        context = ProcessorContext(
+            **common, pipeline=pipeline, last_record=journal.last_record, recorded=journal.recorded
+        )
+        return made(spec.config, context)
 
     def exporter(self, spec: ComponentSpec, pipeline: str) -> AnyExporter:
         """The exporter of `spec` for one pipeline, not started."""

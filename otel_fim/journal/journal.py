@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -21,7 +21,7 @@ from otel_fim.journal.metadata import CleanStop, load_metadata, take_clean_stop,
 from otel_fim.journal.notice import JournalNotice
 from otel_fim.journal.reader import JournalReader
 from otel_fim.journal.recovery import recover
-from otel_fim.journal.scan import newest_record, oldest_time
+from otel_fim.journal.scan import newest_record, oldest_time, records_since
 from otel_fim.journal.segment import clean_up, list_segments
 from otel_fim.journal.state import JournalState
 from otel_fim.record import Record
@@ -174,6 +174,13 @@ class Journal:
             if not self._last_known:
                 self._last, self._last_known = record, True
         return self._last
+
+    def recorded(self, since: int) -> Iterator[Record]:
+        """The durable records that were observed at `since` (nanoseconds since the epoch) or later, oldest first, as
+        they were appended. One line at a time is in memory; no cursor is needed and none moves."""
+        with self._state.changed:
+            segments, length = list(self._state.segments), self._state.durable_length
+        return records_since(segments, length, since)
 
     # --- Reading ---------------------------------------------------------------------------------------
 

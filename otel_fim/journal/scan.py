@@ -1,4 +1,4 @@
-"""Reading a journal without opening it: for verification, for reports, and for its newest record."""
+"""Reading a journal without a cursor: for verification, for reports, for its newest record and those since a time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from otel_fim.otlp import OtlpDecodeError, decode_logs_data_json
 from otel_fim.record import Record
 
 _TAIL_BYTES: Final = 64 * 1024
+_FILE_TIME_NANO: Final = 2_000_000_000
+"""File systems note times late and in steps: FAT's are two seconds."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -50,6 +52,44 @@ def scan_lines(directory: Path) -> Iterator[ScannedLine]:
                 record += count or 0
         finally:
             source.close()
+
+
+def records_since(segments: Sequence[Segment], active_length: int, since: int) -> Iterator[Record]:
+    """The records that were observed at `since` (nanoseconds since the epoch) or later, in the order in which they
+    were appended, of segments whose last is active, `active_length` bytes long.
+
+    Segments that were written last before `since` are not opened. Lines that cannot be read are left out.
+    """
+    for index, segment in enumerate(segments):
+        active = index + 1 == len(segments)
+        if not active and segment.written_ns + _FILE_TIME_NANO < since:
+            continue
+        try:
+            source = open_source(segment)
+        except FileNotFoundError:
+            continue
+        end = None if active else segments[index + 1].first
+        record = segment.first
+        try:
+            for line in iter_lines(source, 0, active_length if active else segment.length):
+                if end is not None and record >= end:
+                    break  # written again to the next segment after a failed fsync
+                record += records_in(line) or 0
+                yield from _observed_since(line.data, since)
+        finally:
+            source.close()
+
+
+def _observed_since(data: bytes | None, since: int) -> Iterator[Record]:
+    if data is None:
+        return
+    try:
+        records = decode_logs_data_json(data)
+    except OtlpDecodeError:
+        return
+    for record in records:
+        if record.observed_time_unix_nano >= since:
+            yield record
 
 
 def newest_record(segments: Sequence[Segment], active_length: int, next_record: int) -> Record | None:
