@@ -9,6 +9,7 @@ from otel_fim.attack.data_components import data_components_for
 from otel_fim.attack.model import Tactic, Technique
 from otel_fim.attack.release import FRAMEWORK
 from otel_fim.attack.table import DATA_COMPONENTS, REDIRECTS, RETIRED, TACTICS, TECHNIQUES, resolve
+from otel_fim.attack.tags import PREFIX as TAG_PREFIX
 from otel_fim.attack.tags import TagReading, read_tags, resolve_tactics, resolve_tag, technique_id
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "REDIRECTS",
     "RETIRED",
     "TACTICS",
+    "TAG_PREFIX",
     "TECHNIQUES",
     "Tactic",
     "TagReading",
