@@ -65,6 +65,12 @@ _ACTOR: Final = (
     a.OTEL_FIM_ACTOR_STATE,
     a.OTEL_FIM_ACTOR_OTHERS,
 )
+_NOVELTY: Final = (
+    f.OTEL_FIM_NOVELTY_FIRST_SEEN,
+    f.OTEL_FIM_NOVELTY_UNCERTAIN,
+    f.OTEL_FIM_NOVELTY_RARE,
+    f.OTEL_FIM_NOVELTY_LEARNING,
+)
 _CHANGE: Final = (a.OTEL_FIM_FILE_CHANGED_ATTRIBUTES, a.OTEL_FIM_FILE_REPLACED)
 _GAP: Final = (
     a.OTEL_FIM_COVERAGE_REASON,
@@ -145,7 +151,7 @@ PROCESS_STARTED: Final = event(
     "otel_fim.process.started",
     "A process runs a program: `event.action` is exec for a new program, fork for a process that goes on with its "
     "parent's, scan for one that was found running.",
-    _PROCESS,
+    (*_PROCESS, *_NOVELTY),
 )
 PROCESS_EXITED: Final = event(
     "otel_fim.process.exited",
@@ -181,7 +187,7 @@ _AUTH: Final = (
 AUTH_LOGIN: Final = event(
     "otel_fim.auth.login",
     "Someone logged in or tried to; a failure is a WARN.",
-    (*_AUTH, auth.OTEL_FIM_AUTH_KEY_FINGERPRINT, auth.OTEL_FIM_AUTH_KEY_TYPE),
+    (*_AUTH, auth.OTEL_FIM_AUTH_KEY_FINGERPRINT, auth.OTEL_FIM_AUTH_KEY_TYPE, *_NOVELTY),
 )
 AUTH_LOGOUT: Final = event("otel_fim.auth.logout", "A login ended.", (*_AUTH, auth.EVENT_DURATION))
 AUTH_PRIVILEGE: Final = event(
@@ -193,6 +199,7 @@ AUTH_PRIVILEGE: Final = event(
         auth.USER_EFFECTIVE_NAME,
         process.PROCESS_COMMAND_LINE,
         process.PROCESS_WORKING_DIRECTORY,
+        *_NOVELTY,
     ),
 )
 AUTH_ACCOUNT: Final = event(
@@ -228,7 +235,7 @@ LISTENER_OPENED: Final = event(
     "otel_fim.listener.opened",
     "A socket takes connections or datagrams; `event.action` is opened, or scan for one that was there at the first "
     "start. A WARN when it is new and can be reached from other hosts.",
-    _LISTENER,
+    (*_LISTENER, *_NOVELTY),
 )
 LISTENER_CLOSED: Final = event("otel_fim.listener.closed", "A listening socket is gone.", _LISTENER)
 
@@ -256,7 +263,7 @@ _PERSISTENCE: Final = (
 PERSISTENCE_ADDED: Final = event(
     "otel_fim.persistence.added",
     "Something new starts by itself; `event.action` is added, or scan for what was there at the first start (INFO).",
-    _PERSISTENCE,
+    (*_PERSISTENCE, *_NOVELTY),
     severity="WARN",
 )
 PERSISTENCE_CHANGED: Final = event(

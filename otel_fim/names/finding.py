@@ -156,7 +156,11 @@ OTEL_FIM_RISK_EXPLANATION: Final = attribute(
     "A rule of level high matched, with medium confidence: +56. Never seen on this host before: executable: +10.",
 )
 USER_RISK_SCORE: Final = attribute(
-    "user.risk.calculated_score_norm", "double", "The user's score, 0 to 100.", "42.5", source="ecs"
+    "user.risk.calculated_score_norm",
+    "double",
+    "The score of who logged in, when that is known, and otherwise of the user; 0 to 100.",
+    "42.5",
+    source="ecs",
 )
 HOST_RISK_SCORE: Final = attribute(
     "host.risk.calculated_score_norm", "double", "The host's score, 0 to 100.", "61.2", source="ecs"

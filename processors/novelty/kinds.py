@@ -119,9 +119,14 @@ LOOK: Final[dict[str, Callable[[Mapping[str, AnyValue]], Seen | None]]] = {
     events.AUTH_PRIVILEGE: _privilege,
     events.LISTENER_OPENED: _listener,
     events.PERSISTENCE_ADDED: _persistence,
+    events.PROCESS_EXITED: _process,
     events.PERSISTENCE_CHANGED: _persistence,
+    events.PERSISTENCE_REMOVED: _persistence,
 }
 """By event name; records of other events are not looked at."""
+TEACHING: Final = frozenset({events.PROCESS_EXITED, events.PERSISTENCE_CHANGED, events.PERSISTENCE_REMOVED})
+"""Events of what was there before: nothing is new about them. So a service that ran before the agent did is known when
+it is started again."""
 
 
 # --- What it means ---------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from otel_fim.names import NOVELTY_KINDS, metrics
 from otel_fim.pipeline.coverage import component_coverage
 from otel_fim.processors.novelty import codec
 from otel_fim.processors.novelty.config import NoveltyConfig
-from otel_fim.processors.novelty.kinds import FREQUENT, LOOK, SCAN, Seen, entities
+from otel_fim.processors.novelty.kinds import FREQUENT, LOOK, SCAN, TEACHING, Seen, entities
 from otel_fim.processors.novelty.memory import DAY_SECONDS, NEVER, WINDOW_DAYS, Host, Memory, key_of
 from otel_fim.record import Record, Resource
 from otel_fim.state_file import DamagedStateError, Saver, StateFile
@@ -246,4 +246,8 @@ class NoveltyProcessor(Processor[NoveltyConfig]):
 def _is_settled(record: Record) -> bool:
     """Whether the record only teaches: it tells what was there before, or somebody nearer to the host has judged."""
     attributes = record.attributes
-    return attributes.get(names.EVENT_ACTION) == SCAN or names.OTEL_FIM_NOVELTY_FIRST_SEEN in attributes
+    return (
+        record.event_name in TEACHING
+        or attributes.get(names.EVENT_ACTION) == SCAN
+        or names.OTEL_FIM_NOVELTY_FIRST_SEEN in attributes
+    )

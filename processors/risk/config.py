@@ -194,7 +194,7 @@ class SuppressionMatch(ConfigModel):
     host: Patterns = []
     """`host.name`."""
     user: Patterns = []
-    """`user.name`, or `user.id` where there is no name."""
+    """`user.name`, or `user.id` where there is no name; or who logged in (`otel_fim.login.user.name`)."""
     executable: Patterns = []
     """`process.executable.path`."""
     path: Patterns = []

@@ -45,7 +45,8 @@ def texts(value: AnyValue) -> list[str]:
 @dataclass(slots=True, frozen=True)
 class Facts:
     """A finding's values as text, empty where there is none. `level_is_given` is false when the level was taken from
-    the severity. `time_unix_nano` is 0 when it is unknown."""
+    the severity. `time_unix_nano` is 0 when it is unknown. `person` is who logged in, when that is known, and otherwise
+    the user: as root everybody is the same."""
 
     time_unix_nano: int
     rule: str
@@ -56,6 +57,7 @@ class Facts:
     confidence: str
     host: str
     user: str
+    person: str
     user_ids: tuple[str, ...]
     groups: tuple[str, ...]
     executable: str
@@ -80,6 +82,8 @@ def facts_of(record: Record) -> Facts:
     ancestors = (each.partition(" ")[2] for each in texts(get(names.OTEL_FIM_PROCESS_ANCESTORS)))
     programs = (executable, text(get(names.PROCESS_PARENT_EXECUTABLE_PATH)), *ancestors)
     resource = record.resource.attributes.get
+    user = text(get(names.USER_NAME)) or text(get(names.USER_ID))
+    login = text(get(names.OTEL_FIM_LOGIN_USER_NAME)) or text(get(names.OTEL_FIM_LOGIN_USER_ID))
     return Facts(
         time_unix_nano=record.time_unix_nano or record.observed_time_unix_nano,
         rule=text(get(names.SECURITY_RULE_UUID)) or title,
@@ -89,7 +93,8 @@ def facts_of(record: Record) -> Facts:
         level_is_given=given in LEVELS,
         confidence=confidence if confidence in CONFIDENCES else "medium",
         host=text(resource(names.HOST_NAME)) or text(resource(names.HOST_ID)),
-        user=text(get(names.USER_NAME)) or text(get(names.USER_ID)),
+        user=user,
+        person=login or user,
         user_ids=tuple(
             text(get(name))
             for name in (
@@ -141,6 +146,7 @@ def key_of(record: Record, facts: Facts) -> str:
         facts.rule,
         facts.host,
         facts.user,
+        facts.person,
         normal_path(facts.executable),
         facts.source,
         normal_path(facts.path),

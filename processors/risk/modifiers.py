@@ -59,7 +59,7 @@ class _Planned:
         return (
             self._start <= facts.time_unix_nano < self._end
             and self._hosts.fit(facts.host)
-            and self._users.fit(facts.user)
+            and self._users.fit(facts.user, facts.person)
             and self._executables.fit(facts.executable)
             and self._paths.fit(facts.path)
         )

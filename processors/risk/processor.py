@@ -192,8 +192,8 @@ class RiskProcessor(Processor[RiskConfig]):
     def _tell_entities(self, attributes: Attributes, facts: Facts, now: int, score: int | None) -> None:
         """Writes the scores of the user, the host and the program, after adding one's own unless it is None."""
         found: list[tuple[str, Entity]] = [(names.HOST_RISK_SCORE, ("host", facts.host, ""))]
-        if facts.user:
-            found.append((names.USER_RISK_SCORE, ("user", facts.host, facts.user)))
+        if facts.person:
+            found.append((names.USER_RISK_SCORE, ("user", facts.host, facts.person)))
         if facts.executable:
             entity = ("executable", facts.host, facts.executable)
             found.append((names.OTEL_FIM_EXECUTABLE_RISK_SCORE, entity))

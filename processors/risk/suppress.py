@@ -28,7 +28,7 @@ class _Rule:
         return (
             self._rule.fit(facts.rule, facts.title)
             and self._host.fit(facts.host)
-            and self._user.fit(facts.user)
+            and self._user.fit(facts.user, facts.person)
             and self._executable.fit(facts.executable)
             and self._path.fit(facts.path)
             and self._source.fit(facts.source)

@@ -115,6 +115,7 @@ COPIED: Final = (
     names.OTEL_FIM_LOGIN_BASIS,
     # How unusual it is.
     names.OTEL_FIM_NOVELTY_FIRST_SEEN,
+    names.OTEL_FIM_NOVELTY_UNCERTAIN,
     names.OTEL_FIM_NOVELTY_RARE,
 )
 """What a finding takes from the record that it rests on, under the same names."""

@@ -101,6 +101,17 @@ def test_a_scan_only_teaches_and_a_fork_says_nothing(make_world: Callable[..., A
     assert _first(world.run("/usr/bin/b")) == ["executable"]
 
 
+def test_what_ends_or_changes_was_there_before(make_world: Callable[..., Any]) -> None:
+    world = make_world(learning_period=0)
+    program = {names.PROCESS_EXECUTABLE_PATH: "/usr/sbin/sshd", names.PROCESS_USER_ID: 0}
+    assert world.put(events.PROCESS_EXITED, program).attributes == program
+    assert _first(world.put(events.PROCESS_STARTED, program)) is None
+    for number, event in enumerate((events.PERSISTENCE_CHANGED, events.PERSISTENCE_REMOVED)):
+        item = {names.OTEL_FIM_PERSISTENCE_KIND: "cron", names.OTEL_FIM_PERSISTENCE_ID: f"item {number}"}
+        assert world.put(event, item).attributes == item
+        assert _first(world.put(events.PERSISTENCE_ADDED, item)) is None
+
+
 @pytest.mark.parametrize(
     "event", [events.FINDING, events.COVERAGE_GAP, events.AGENT_STARTED, events.FILE_CREATED, ""]
 )

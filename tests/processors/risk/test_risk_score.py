@@ -360,6 +360,14 @@ def test_findings_carry_the_scores_of_user_host_and_program(world: Any) -> None:
     assert fifth.attributes[names.USER_RISK_SCORE] == entity_score([56, 56])
 
 
+def test_what_is_done_as_root_counts_for_who_logged_in(world: Any) -> None:
+    world.find(USER_NAME="root", OTEL_FIM_LOGIN_USER_NAME="alice")
+    (record,) = world.find(USER_NAME="root", OTEL_FIM_LOGIN_USER_NAME="bob")
+    assert record.attributes[names.USER_RISK_SCORE] == entity_score([63])
+    (record,) = world.find(USER_NAME="root", OTEL_FIM_LOGIN_USER_NAME="alice", FILE_PATH="/b")
+    assert record.attributes[names.USER_RISK_SCORE] == entity_score([63, 63])
+
+
 def test_a_clock_that_is_set_ends_no_window(world: Any) -> None:
     world.find()
     world.wall += 10 * 365 * 86_400
