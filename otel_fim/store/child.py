@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from otel_fim.store.address import parse_listen
 from otel_fim.store.config import EmbeddedStoreConfig
-from otel_fim.store.directory import ADDRESS_FILE
+from otel_fim.store.directory import ADDRESS_FILE, announce
 from otel_fim.store.passwords import READER
 
 LOCK_SECONDS: Final = 30.0
@@ -51,7 +51,7 @@ class Child:
         command += ["--parent", str(os.getpid()), "--listener", str(listener.fileno())]
         if not config.sandbox:
             command.append("--no-sandbox")
-        with listener:
+        with listener, os.fdopen(announce(str(directory))) as announced:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -59,7 +59,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 # Ctrl-C goes to the terminal's whole group; the store must outlive the exporters' last deliveries.
                 start_new_session=True,
-                pass_fds=(listener.fileno(),),
+                pass_fds=(listener.fileno(), announced.fileno()),
             )
         self.started = time.monotonic()
         self._last_words: deque[str] = deque(maxlen=5)

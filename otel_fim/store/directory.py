@@ -2,6 +2,7 @@
 
 ```
 DIR/lock                who has the directory open (a process id)
+DIR/child               locked by the agent for the store that it starts, which has the port before it has the lock
 DIR/address             host:port while the store is listening
 DIR/writer.password     DIR/reader.password
 DIR/config/             the engine's configuration, written at every start
@@ -25,6 +26,8 @@ from xml.sax.saxutils import escape
 DATA: Final = "data"
 CONFIG_FILE: Final = "config/engine.xml"
 ADDRESS_FILE: Final = "address"
+_LOCK_FILE: Final = "lock"
+_CHILD_FILE: Final = "child"
 _TEMPORARY: Final = "data/_temporary_and_external_tables"
 
 _ENGINES: Final = (
@@ -59,7 +62,7 @@ class DirectoryLock:
     """The exclusive right to a store's directory, given up when the process ends, however it ends."""
 
     def __init__(self, directory: str) -> None:
-        self._path = os.path.join(directory, "lock")
+        self._path = os.path.join(directory, _LOCK_FILE)
         self._descriptor: int | None = None
 
     def acquire(self, timeout: float) -> None:
@@ -92,6 +95,29 @@ class DirectoryLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def announce(directory: str) -> int:
+    """A descriptor for a process that is being started: as long as one has it, `in_use` says so. Raises `OSError`."""
+    descriptor = os.open(os.path.join(directory, _CHILD_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def in_use(directory: str) -> bool:
+    """Whether a store has the directory open, or has been started to do so."""
+    for name in (_LOCK_FILE, _CHILD_FILE):
+        try:
+            descriptor = os.open(os.path.join(directory, name), os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def prepare(directory: str, *, memory: int, threads: int) -> None:

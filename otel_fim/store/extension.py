@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
-import os
 import socket
 import threading
 import time
@@ -19,6 +17,7 @@ from otel_fim.pipeline.retry import RetryConfig, delays
 from otel_fim.store.address import listen, parse_listen
 from otel_fim.store.child import LOCK_SECONDS, Child
 from otel_fim.store.config import EmbeddedStoreConfig
+from otel_fim.store.directory import in_use
 from otel_fim.store.passwords import READER, WRITER, ensure_password
 
 _CHECK_SECONDS: Final = 15.0
@@ -26,6 +25,7 @@ _ANSWER_SECONDS: Final = 10.0
 _FAILED_CHECKS: Final = 6
 """A store that leaves this many checks in a row without an answer hangs, and is ended."""
 _STEADY_SECONDS: Final = 60.0
+_LETTING_GO_SECONDS: Final = 1.0
 
 
 class EmbeddedStoreExtension(Extension[EmbeddedStoreConfig]):
@@ -76,12 +76,7 @@ class EmbeddedStoreExtension(Extension[EmbeddedStoreConfig]):
                 ensure_password(str(self._directory), user)
         except (OSError, ValueError) as error:
             raise StartError(f"{self.context.id}: {error}") from error
-        try:
-            self._listener = self._bind()
-        except StartError:
-            # A store of an agent that was killed may be on its way out, and have the port until then.
-            if not self._in_use():
-                raise
+        self._listener = self._bind_unless_in_use()
         self.context.report(Health.STARTING, "the store is starting")
         self._keeper.start()
 
@@ -104,19 +99,19 @@ class EmbeddedStoreExtension(Extension[EmbeddedStoreConfig]):
                 f"{error.strerror}; choose another address or end the program that has it"
             ) from error
 
-    def _in_use(self) -> bool:
-        """Whether a store has the directory open."""
-        try:
-            descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+    def _bind_unless_in_use(self) -> socket.socket | None:
+        """None while a store of an agent that was killed is on its way out, and may have the port until then."""
+        until = time.monotonic() + _LETTING_GO_SECONDS
+        while True:
+            try:
+                return self._bind()
+            except StartError:
+                if in_use(str(self._directory)):
+                    return None
+                # One that ends lets go of its locks and of the port, but not at the same moment.
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
 
     def _keep(self) -> None:
         waits = self._waits()
@@ -151,7 +146,7 @@ class EmbeddedStoreExtension(Extension[EmbeddedStoreConfig]):
             try:
                 return self._bind()
             except StartError:
-                if time.monotonic() > until or not self._in_use() or self._wake.wait(0.1):
+                if time.monotonic() > until or not in_use(str(self._directory)) or self._wake.wait(0.1):
                     raise
 
     def _waits(self) -> Iterator[float]:

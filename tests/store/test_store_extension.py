@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from otel_fim.component import ExtensionContext, Health, StartError
 from otel_fim.record import Resource, Scope
 from otel_fim.store.config import EmbeddedStoreConfig
+from otel_fim.store.directory import announce
 from otel_fim.store.extension import EmbeddedStoreExtension
 from otel_fim.telemetry.status import StatusBoard
 
@@ -116,6 +117,23 @@ def test_a_taken_port_is_a_start_error(tmp_path: Path, board: StatusBoard) -> No
         with pytest.raises(StartError, match=r"extensions\.embedded_store\.listen: cannot listen on"):
             extension.start()
         extension.stop(1)
+
+
+def test_a_store_that_has_the_port_but_not_yet_the_lock_is_waited_for(
+    tmp_path: Path, board: StatusBoard
+) -> None:
+    """As the one of an agent that was killed right after starting it."""
+    (tmp_path / "store").mkdir()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        os.fdopen(announce(str(tmp_path / "store"))),
+    ):
+        extension = make(tmp_path, board, listen=f"127.0.0.1:{taken.getsockname()[1]}")
+        extension.start()
+    try:
+        wait_for(lambda: board.overall() is Health.OK, "the store does not come up")
+    finally:
+        extension.stop(20)
 
 
 def test_a_missing_package_is_a_start_error(
