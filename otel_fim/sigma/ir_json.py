@@ -1,7 +1,7 @@
 """The lowered rules as JSON and back: how they come from the process that reads them to the one that runs them.
 
-A dataclass is an object that names its class under `_`, with its fields; a tuple is an array; an enumeration's member is
-`{"_": class, "=": value}`; a frozenset is `{"_": "set", "=": [...]}`, sorted. Numbers, texts and booleans are themselves.
+A dataclass is an object that names its class under `_`, with its fields; a tuple is an array; an enumeration's member
+is `{"_": class, "=": value}`; a frozenset is `{"_": "set", "=": [...]}`, sorted. All else is itself.
 """
 
 from __future__ import annotations

@@ -53,6 +53,7 @@ def read_correlation(document: Document) -> ReadCorrelation:
     expression = condition if isinstance(condition, str) else ""
     rules = _rules(section.get("rules"), kind, expression)
     bounds = _bounds(condition, kind)
+    value = _value(condition, kind)
     plain = {**section, "type": kind.value, "rules": list(rules)}
     # pySigma takes one bound only, and names of letters in a boolean condition.
     plain.pop("condition", None)
@@ -70,7 +71,7 @@ def read_correlation(document: Document) -> ReadCorrelation:
         group_by=_group_by(section.get("group-by")),
         aliases=_aliases(section.get("aliases")),
         condition=bounds,
-        value=_value(condition, kind),
+        value=value,
         percentile=_percentile(condition, kind),
         expression=expression,
         generate=parsed.generate,
@@ -79,7 +80,7 @@ def read_correlation(document: Document) -> ReadCorrelation:
 
 def _kind(value: object) -> ir.CorrelationType:
     try:
-        return ir.CorrelationType(value)
+        return ir.CorrelationType(str(value))
     except ValueError:
         raise MalformedError(
             f"the type is {value!r}; correlations are {', '.join(each.value for each in ir.CorrelationType)}"

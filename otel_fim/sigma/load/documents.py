@@ -27,13 +27,11 @@ class Document:
 
 
 class BadDocumentError(ValueError):
-    """What is wrong with a document, with its line. `fatal` when nothing after it can be read either."""
+    """What is wrong with a document, with its line."""
 
-    def __init__(self, line: int, reason: str, *, fatal: bool = False, content: object = None) -> None:
+    def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
         self.line = line
-        self.fatal = fatal
-        self.content = content
 
 
 def documents(file: RuleFile, text: str, limits: LoadLimits) -> Iterator[Document | BadDocumentError]:
@@ -53,6 +51,8 @@ def documents(file: RuleFile, text: str, limits: LoadLimits) -> Iterator[Documen
                 node = loader.get_node()
             except (yaml.YAMLError, RecursionError) as error:
                 yield _syntax(error)
+                return
+            if node is None:
                 return
             index += 1
             line = node.start_mark.line + 1
@@ -76,7 +76,7 @@ def documents(file: RuleFile, text: str, limits: LoadLimits) -> Iterator[Documen
 
 
 def _called(content: object) -> str:
-    return {list: "list", str: "text"}.get(type(content), type(content).__name__)
+    return "list" if isinstance(content, list) else "text" if isinstance(content, str) else type(content).__name__
 
 
 def _check_depth(text: str, limits: LoadLimits) -> None:
@@ -92,10 +92,8 @@ def _check_depth(text: str, limits: LoadLimits) -> None:
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > limits.nesting:
-                    line = event.start_mark.line + 1
-                    raise BadDocumentError(
-                        line, f"more than {limits.nesting} lists and mappings within each other", fatal=True
-                    )
+                    line = event.start_mark.line + 1 if event.start_mark else 1
+                    raise BadDocumentError(line, f"more than {limits.nesting} lists and mappings within each other")
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     except yaml.YAMLError:
@@ -161,7 +159,7 @@ def _syntax(error: Exception, line: int = 1) -> BadDocumentError:
     if mark is not None:
         line = mark.line + 1
     if isinstance(error, RecursionError):
-        return BadDocumentError(line, "too many lists and mappings within each other", fatal=True)
+        return BadDocumentError(line, "too many lists and mappings within each other")
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     context = getattr(error, "context", None)
-    return BadDocumentError(line, f"invalid YAML: {problem}{f' {context}' if context else ''}", fatal=True)
+    return BadDocumentError(line, f"invalid YAML: {problem}{f' {context}' if context else ''}")

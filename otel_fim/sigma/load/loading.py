@@ -117,8 +117,7 @@ class Loading:
 
     def _meant(self, chosen: ReadFilter) -> list[str]:
         if chosen.rules is None:
-            meant = [id_ for id_, rule in self.rules.items() if rule.logsource in chosen.logsource]
-            return meant
+            return [id_ for id_, rule in self.rules.items() if rule.logsource in chosen.logsource]
         meant = []
         for name in chosen.rules:
             id_ = self.names.id_of(name, chosen.document)

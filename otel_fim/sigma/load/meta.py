@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -59,7 +59,7 @@ def _texts(values: Iterable[Any] | None) -> tuple[str, ...]:
     return tuple(str(value) for value in values or () if value is not None)
 
 
-def _date(value: datetime.date | None) -> str:
+def _date(value: dt.date | None) -> str:
     if value is None:
         return ""
-    return (value.date() if isinstance(value, datetime.datetime) else value).isoformat()
+    return (value.date() if isinstance(value, dt.datetime) else value).isoformat()

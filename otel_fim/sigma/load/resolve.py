@@ -1,4 +1,4 @@
-"""Correlations with what they refer to: ids for names, fields for keys, in an order in which each comes after its own."""
+"""Correlations with what they refer to: ids for names, fields for keys, each after what it refers to."""
 
 from __future__ import annotations
 
@@ -99,6 +99,8 @@ class Resolver:
             return self.names.id_of(name, read.document)
 
         ids = tuple(id_of(name) for name in read.rules)
+        if read.type is not ir.CorrelationType.TEMPORAL_ORDERED:
+            ids = tuple(dict.fromkeys(ids))  # by name and by id
         aliases = {
             alias: {id_of(name): value for name, value in fields.items()}
             for alias, fields in read.aliases.items()

@@ -13,8 +13,8 @@ from sigma.rule import SigmaDetections, SigmaLogSource, SigmaRule
 from otel_fim.sigma import ir
 from otel_fim.sigma.load.documents import Document
 from otel_fim.sigma.load.meta import meta_of
-from otel_fim.sigma.lower.expressions import MeaninglessError, Lowering
-from otel_fim.sigma.lower.simplify import both, either, split_events
+from otel_fim.sigma.lower.expressions import Lowering, MeaninglessError
+from otel_fim.sigma.lower.simplify import any_of, both, split_events
 from otel_fim.sigma.mapping.pipeline import otel_fim_pipeline, row_of
 from otel_fim.sigma.parse.detections import MalformedError, detections_of
 
@@ -104,7 +104,7 @@ class RuleReader:
     def _lowered(self, parsed: SigmaRule) -> ir.Expression:
         self.pipeline.apply(parsed)
         lowering = Lowering(self.placeholders)
-        return either(lowering.expression(each.parsed) for each in parsed.detection.parsed_condition)
+        return any_of([lowering.expression(each.parsed) for each in parsed.detection.parsed_condition])
 
 
 def _named_rules(value: object) -> tuple[str, ...] | None:

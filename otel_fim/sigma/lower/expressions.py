@@ -209,7 +209,7 @@ def _time_part(name: str, value: SigmaType) -> ir.Expression:
         ) from None
     operator = ir.Operator.EQ
     if isinstance(value, SigmaCompareExpression):
-        value, operator = value.number, _OPERATORS[value.op]
+        operator, value = _OPERATORS[value.op], value.number
     if not isinstance(value, SigmaNumber) or not isinstance(value.number, int):
         raise MeaninglessError(f"{name} is compared with whole numbers only")
     made = Weekday(value.number)
@@ -223,7 +223,6 @@ def _time_part(name: str, value: SigmaType) -> ir.Expression:
 
 def _regex(value: SigmaRegularExpression) -> ir.Regex:
     flags = value.flags
-    # `original` of the parts: the text as it was written, whatever Sigma would read into it.
     return ir.Regex(
         value.regexp.to_plain(regex=True),
         SigmaRegularExpressionFlag.IGNORECASE in flags,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from otel_fim.sigma.ir import And, Const, Expression, Match, Not, Or, Source, Text, TextKind
 
@@ -33,6 +33,16 @@ def either(items: Iterable[Expression]) -> Expression:
     return Or(tuple(flat)) if flat else Const(False)
 
 
+def any_of(items: Sequence[Expression]) -> Expression:
+    """As `either`, with what is part of all items said once."""
+    if len(items) < 2:
+        return either(items)
+    parts = [item.items if isinstance(item, And) else (item,) for item in items]
+    common = [part for part in parts[0] if all(part in other for other in parts[1:])]
+    rest = (both(part for part in own if part not in common) for own in parts)
+    return both((*common, either(rest)))
+
+
 def negated(item: Expression) -> Expression:
     """The opposite."""
     if isinstance(item, Const):
@@ -60,10 +70,13 @@ def _events(condition: Expression) -> frozenset[str] | None:
         known = [names for each in condition.items if (names := _events(each)) is not None]
         return frozenset.intersection(*known) if known else None
     if isinstance(condition, Or):
-        names = [_events(each) for each in condition.items]
-        if any(each is None for each in names):
-            return None
-        return frozenset().union(*(each for each in names if each is not None))
+        found: frozenset[str] = frozenset()
+        for each in condition.items:
+            names = _events(each)
+            if names is None:
+                return None
+            found |= names
+        return found
     return None
 
 

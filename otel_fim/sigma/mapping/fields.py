@@ -13,7 +13,6 @@ from otel_fim.names.registry import ATTRIBUTES
 from otel_fim.sigma.ir import Field, Source
 from otel_fim.sigma.mapping.foreign import (
     DESTINATION_ADDRESS,
-    DESTINATION_DOMAIN,
     DESTINATION_PORT,
     NETWORK_DIRECTION,
     NEVER,
@@ -90,8 +89,11 @@ COMMON: Final[tuple[FieldRow, ...]] = (
         ("SourceHostname", "WorkstationName"), names.SOURCE_ADDRESS, "A source may be an address or a name."
     ),
     FieldRow(("SourcePort", "src_port", "IpPort"), names.SOURCE_PORT),
-    FieldRow(("DestinationIp", "dst_ip"), DESTINATION_ADDRESS, "In records of other agents only."),
-    FieldRow(("DestinationHostname",), DESTINATION_DOMAIN, "In records of other agents only."),
+    FieldRow(
+        ("DestinationIp", "dst_ip", "DestinationHostname"),
+        DESTINATION_ADDRESS,
+        "In records of other agents only; an address or a name.",
+    ),
     FieldRow(("DestinationPort", "dst_port"), DESTINATION_PORT, "In records of other agents only."),
     FieldRow(("Protocol",), names.NETWORK_TRANSPORT),
     FieldRow(

@@ -6,7 +6,6 @@ from typing import Final
 
 DESTINATION_ADDRESS: Final = "destination.address"  # OpenTelemetry
 DESTINATION_PORT: Final = "destination.port"  # OpenTelemetry
-DESTINATION_DOMAIN: Final = "destination.domain"  # Elastic Common Schema
 NETWORK_DIRECTION: Final = "network.direction"  # Elastic Common Schema
 
 NEVER: Final = "No record has it, so no test of it matches."

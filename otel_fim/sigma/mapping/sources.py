@@ -121,8 +121,8 @@ AUTH_SERVICES: Final = (
 
 GENERIC: Final = SourceRow(
     _events(*_HOST, PLAIN),
-    "`product: linux` alone: every record about files, processes, logins, listeners and persistence, and lines of logs "
-    "(records without an event name). Keywords are looked for in the body and all attributes, so they find commands too.",
+    "Every record about files, processes, logins, listeners and persistence, and lines of logs (records without an "
+    "event name). Keywords are looked for in the body and all attributes, so they find commands too.",
 )
 AUTH: Final = SourceRow(
     _events(*_AUTH, PLAIN),

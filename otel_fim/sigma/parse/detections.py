@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sigma.conditions import ConditionOR
+from sigma.exceptions import SigmaConditionError
 from sigma.modifiers import (
     SigmaEndswithModifier,
     SigmaModifier,
@@ -13,7 +14,7 @@ from sigma.modifiers import (
     SigmaStartswithModifier,
 )
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections
-from sigma.types import SigmaExpansion, SigmaString, SigmaType, SpecialChars, sigma_type
+from sigma.types import SigmaExpansion, SigmaNumber, SigmaString, SigmaType, SpecialChars, sigma_type
 
 from otel_fim.sigma.parse.modifiers import MODIFIERS
 
@@ -48,7 +49,15 @@ def detections_of(section: object, what: str = "detection") -> SigmaDetections:
     for name in found:
         if not isinstance(name, str):
             raise MalformedError(f"the selection {name!r} must have a text as its name: put it in quotes")
-    return SigmaDetections(detections=found, condition=conditions)
+    made = SigmaDetections(detections=found, condition=conditions)
+    for each in made.parsed_condition:
+        try:
+            each.parse(postprocess=False)
+        except SigmaConditionError as error:
+            raise MalformedError(
+                f"the condition {each.condition!r} cannot be read: {error.args[0]}"
+            ) from error
+    return made
 
 
 def detection_of(definition: object, name: str) -> SigmaDetection:
@@ -131,7 +140,10 @@ def _value(value: object, key: str, expression: bool) -> SigmaType:
         raise MalformedError(f"a value of {key!r} is a {type(value).__name__}: put it in quotes")
     if expression:
         return SigmaString.from_str(value if isinstance(value, str) else str(value))
-    return sigma_type(value)
+    made = sigma_type(value)
+    if isinstance(made, SigmaNumber) and isinstance(value, int):
+        made.number = value  # pySigma makes a double of what a double does not hold exactly
+    return made
 
 
 def _somewhere(value: SigmaType) -> SigmaType:
