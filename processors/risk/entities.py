@@ -8,7 +8,9 @@ the first 10 000 findings, so that a hundred is what 10 000 findings of a hundre
 from __future__ import annotations
 
 from array import array
+from bisect import insort
 from collections.abc import Iterable, Sequence
+from operator import mul
 from typing import Final, TypeAlias
 
 EXPONENT: Final[float] = 1.5
@@ -16,8 +18,8 @@ NORMALIZER: Final = 2.5924
 MAX_SCORES: Final = 256
 """Of each entity; the 257th highest would add less than 0.01."""
 _WEIGHTS: Final[list[float]] = [1 / place**EXPONENT / NORMALIZER for place in range(1, MAX_SCORES + 1)]
-_BITS: Final = 7
-_MASK: Final = (1 << _BITS) - 1
+_BITS: Final = 40
+_SECOND: Final = (1 << _BITS) - 1
 _FORGET_SHARE: Final = 16
 
 Entity: TypeAlias = tuple[str, str, str]
@@ -26,9 +28,42 @@ Entity: TypeAlias = tuple[str, str, str]
 
 def entity_score(scores: Iterable[int]) -> float:
     """0 to 100, with two decimals."""
-    highest = sorted(scores, reverse=True)[:MAX_SCORES]
-    total: float = sum(score * weight for score, weight in zip(highest, _WEIGHTS, strict=False))
+    return _weighted(sorted(scores, reverse=True))
+
+
+def _weighted(highest_first: Iterable[int]) -> float:
+    total: float = sum(map(mul, highest_first, _WEIGHTS))
     return round(min(total, 100.0), 2)
+
+
+class _Scores:
+    """The scores of one entity, the lowest first, and of equals the oldest: eight bytes each, the score above forty
+    bits of its second."""
+
+    __slots__ = ("oldest", "packed")
+
+    def __init__(self, packed: Iterable[int] = ()) -> None:
+        self.packed: array[int] = array("Q")
+        self.oldest = _SECOND
+        self._set(packed)
+
+    def _set(self, packed: Iterable[int]) -> None:
+        self.packed = array("Q", sorted(packed)[-MAX_SCORES:])
+        self.oldest = min((each & _SECOND for each in self.packed), default=_SECOND)
+
+    def add(self, score: int, now: int) -> None:
+        insort(self.packed, score << _BITS | now)
+        self.oldest = min(self.oldest, now)
+        if len(self.packed) > MAX_SCORES:
+            del self.packed[0]
+
+    def keep(self, since: float) -> None:
+        """Takes out what is not later than that."""
+        if self.oldest <= since:
+            self._set([each for each in self.packed if each & _SECOND > since])
+
+    def score(self) -> float:
+        return _weighted([each >> _BITS for each in reversed(self.packed)])
 
 
 class EntityScores:
@@ -37,8 +72,7 @@ class EntityScores:
     def __init__(self, window: float, max_entities: int) -> None:
         self._window = window
         self._max_entities = max_entities
-        # Eight bytes a score: the second above seven bits of the score.
-        self._scores: dict[Entity, array[int]] = {}
+        self._scores: dict[Entity, _Scores] = {}
         self.evicted = 0
         """Entities that had to be forgotten, since it was last looked at."""
 
@@ -51,27 +85,17 @@ class EntityScores:
         if known is None:
             if len(self._scores) >= self._max_entities:
                 self._make_room(now)
-            known = self._scores[entity] = array("Q")
-        if len(known) >= MAX_SCORES:
-            self._drop(entity, now)
-            known = self._scores.setdefault(entity, array("Q"))
-        known.append(now << _BITS | score)
+            known = self._scores[entity] = _Scores()
+        known.keep(now - self._window)
+        known.add(score, now)
 
     def score(self, entity: Entity, now: int) -> float:
         """The entity's score; 0 for one that is not known."""
-        return entity_score(self._valid(self._scores.get(entity, ()), now))
-
-    def _valid(self, packed: Sequence[int], now: int) -> Iterable[int]:
-        since = now - self._window
-        return (each & _MASK for each in packed if each >> _BITS > since)
-
-    def _drop(self, entity: Entity, now: int) -> None:
-        """Takes out what is over, and if need be the lowest score, the oldest of equals."""
-        since = now - self._window
-        kept = [each for each in self._scores[entity] if each >> _BITS > since]
-        if len(kept) >= MAX_SCORES:
-            kept.remove(min(kept, key=lambda each: (each & _MASK, each)))
-        self._scores[entity] = array("Q", kept)
+        known = self._scores.get(entity)
+        if known is None:
+            return 0.0
+        known.keep(now - self._window)
+        return known.score()
 
     def _make_room(self, now: int) -> None:
         """Forgets who has no score any more, and otherwise those with the lowest: made-up names push out no real
@@ -88,19 +112,16 @@ class EntityScores:
 
     def state(self, now: int) -> list[list[object]]:
         """Everything that is not over, for `restore`."""
-        since = now - self._window
-        found = (
-            (entity, [each for each in packed if each >> _BITS > since])
-            for entity, packed in self._scores.items()
-        )
-        return [[*entity, kept] for entity, kept in found if kept]
+        for known in self._scores.values():
+            known.keep(now - self._window)
+        return [[*entity, known.packed.tolist()] for entity, known in self._scores.items() if known.packed]
 
     def restore(self, state: Iterable[Sequence[object]]) -> None:
-        """Takes up a state. Raises `ValueError` or `TypeError` for what is none."""
+        """Takes up a state. Raises `ValueError`, `TypeError` or `OverflowError` for what is none."""
         for kind, host, name, packed in state:
             if not isinstance(packed, list):
                 raise TypeError("an entity without scores")
-            self._scores[str(kind), str(host), str(name)] = array("Q", packed[-MAX_SCORES:])
+            self._scores[str(kind), str(host), str(name)] = _Scores(packed)
         while len(self._scores) > self._max_entities:
             del self._scores[next(iter(self._scores))]
             self.evicted += 1
