@@ -63,7 +63,7 @@ class Reader:
         """The statement for a plain rule, as lines."""
         layout, meta = self.layout, rule.meta
         columns = [
-            f"{layout.timestamp} AS time",
+            f"toTimeZone({layout.timestamp}, 'UTC') AS time",
             f"{literal(meta.id)} AS rule_id",
             f"{literal(meta.title)} AS title",
             f"{literal(meta.level)} AS level",

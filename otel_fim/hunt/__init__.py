@@ -1,0 +1,1 @@
+"""`otel-fim hunt`: what rules find in the table."""
