@@ -23,6 +23,7 @@ from otel_fim.sigma.ir import (
     Const,
     Expression,
     Field,
+    Glob,
     InTime,
     Keyword,
     Match,
@@ -32,8 +33,10 @@ from otel_fim.sigma.ir import (
     Regex,
     SameAs,
     Source,
+    Test,
     Text,
     TextKind,
+    Wildcard,
 )
 
 Closure = Callable[[View], bool]
@@ -64,7 +67,7 @@ class Compiler:
             case Match():
                 return self._match(expression)
             case Keyword():
-                return _KEYWORD, _keyword(expression.test)
+                return _KEYWORD, _keyword([expression.test])
             case Not():
                 cost, inner = self._compile(expression.item)
                 return cost, lambda view: not inner(view)
@@ -118,22 +121,28 @@ class Compiler:
         return of_text
 
     def _merged(self, items: Iterable[Expression]) -> tuple[list[Costed], list[Expression]]:
-        """Literals for the same field become one test; what else there is comes back as it is."""
+        """Literals for the same field become one test, and so do all keywords; what else there is comes back as it
+        is."""
         groups: defaultdict[tuple[Field, TextKind, bool], list[str]] = defaultdict(list)
+        keywords: list[Test] = []
         rest: list[Expression] = []
         for item in items:
             match item:
                 case Match(field=field, test=Text(kind=kind, value=value, cased=cased)):
                     groups[field, kind, cased].append(value if cased else values.fold(value))
+                case Keyword():
+                    keywords.append(item.test)
                 case _:
                     rest.append(item)
-        merged = [
+        merged: list[Costed] = [
             (
                 _SEARCH if kind is TextKind.CONTAINS else _CHEAP,
                 self._of_text(field, literals(kind, found), not cased),
             )
             for (field, kind, cased), found in groups.items()
         ]
+        if keywords:
+            merged.append((_KEYWORD, _keyword(keywords)))
         return merged, rest
 
     def _same(self, field: Field, test: SameAs) -> Closure:
@@ -240,10 +249,44 @@ _FIT: Final[dict[TextKind, Callable[[str, str], bool]]] = {
 }
 
 
-def _keyword(test: object) -> Closure:
-    if not isinstance(test, Plain):
-        raise ValueError(f"a keyword cannot be tested with {type(test).__name__}")
-    holds = compile_plain(test)
-    if wants_folded(test):
-        return lambda view: any(holds(text) for text in view.folded_keywords())
-    return lambda view: any(holds(text) for text in view.keywords())
+def _keyword(tests: Sequence[Test]) -> Closure:
+    """Whether any of the tests holds for any of the texts in which keywords are looked for."""
+    of_text: list[Predicate] = []
+    of_folded: list[tuple[Predicate, Predicate]] = []
+    words: defaultdict[tuple[TextKind, bool], list[str]] = defaultdict(list)
+    for test in tests:
+        match test:
+            case Text(kind=kind, value=value, cased=cased):
+                words[kind, cased].append(value if cased else values.fold(value))
+            case Glob(cased=False):
+                longest = max(
+                    (values.fold(part) for part in test.parts if not isinstance(part, Wildcard)),
+                    key=len,
+                    default="",
+                )
+                of_folded.append(
+                    (literals(TextKind.CONTAINS, [longest]), _with(longest, compile_plain(test)))
+                )
+            case Glob() | Regex():
+                of_text.append(compile_plain(test))
+            case _:
+                raise ValueError(f"a keyword cannot be tested with {type(test).__name__}")
+    for (kind, cased), found in words.items():
+        if cased:
+            of_text.append(literals(kind, found))
+        else:
+            of_folded.append((literals(TextKind.CONTAINS, found), literals(kind, found)))
+
+    def holds(view: View) -> bool:
+        for may_hold, predicate in of_folded:
+            # What is in none of the texts together is in none of them.
+            if may_hold(view.joined_keywords()) and any(map(predicate, view.folded_keywords())):
+                return True
+        return any(any(map(predicate, view.keywords())) for predicate in of_text)
+
+    return holds
+
+
+def _with(literal: str, holds: Predicate) -> Predicate:
+    """`holds`, asked only about texts that have the literal."""
+    return lambda text: literal in text and holds(text)

@@ -8,7 +8,7 @@ what was found is kept for texts that come again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import re2
@@ -31,11 +31,14 @@ class FieldIndex:
     """The clauses that rules have for one field. `absent` are the rules that a record without the field may still
     match: those without a clause; `concerned` the others."""
 
-    def __init__(self, clauses: Mapping[int, Clause], everything: int, *, many: bool = False) -> None:
+    def __init__(
+        self, clauses: Mapping[int, Clause], everything: int, *, many: bool = False, keep: bool = True
+    ) -> None:
         self.concerned = sum(1 << number for number in clauses)
         self.absent = everything & ~self.concerned
         self.kept: dict[str, int] = {}
         self._many = many
+        self._kept_length = _KEPT_LENGTH if keep else -1
         self._present = self.absent
         by_kind: defaultdict[Kind, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         for number, clause in clauses.items():
@@ -44,6 +47,8 @@ class FieldIndex:
                     self._present |= 1 << number
                 else:
                     by_kind[atom.kind][atom.literal] |= 1 << number
+        self._expressions = _set_of(by_kind[Kind.REGEX]) if by_kind[Kind.REGEX] else None
+        self._matched = tuple(by_kind[Kind.REGEX].values())
         self._exact: dict[str, int] = dict(by_kind[Kind.EQUALS])
         self._tails: dict[str, int] = dict(by_kind[Kind.TAIL])
         self._searched = _Searched(
@@ -55,7 +60,7 @@ class FieldIndex:
     @property
     def cost(self) -> int:
         """Greater for fields that take longer to look at."""
-        return self._searched.cost
+        return self._searched.cost + len(self._matched)
 
     def of_value(self, value: AnyValue) -> int:
         """The rules that a record with this value may match."""
@@ -73,11 +78,14 @@ class FieldIndex:
             return result
         text = values.fold(raw if raw.isascii() else text_form(raw))
         result = self._present | self._searched.rules(text)
+        if self._expressions is not None:
+            for number in self._expressions.Match(raw if raw.isascii() else text_form(raw)) or ():
+                result |= self._matched[number]
         if self._exact:
             result |= self._exact.get(text, 0)
         if self._tails:
             result |= self._tails.get(text[text.rfind("/") + 1 :], 0)
-        if len(raw) <= _KEPT_LENGTH:
+        if len(raw) <= self._kept_length:
             if len(self.kept) >= _KEPT_TEXTS:
                 self.kept.clear()
             self.kept[raw] = result
@@ -96,16 +104,8 @@ class _Searched:
         if len(found) <= _FEW:
             self._each = tuple((atom.kind, atom.literal, rules) for atom, rules in found)
             return
-        options = re2.Options()
-        options.never_capture = True
-        options.log_errors = False
-        options.max_mem = _SET_MEMORY + len(found) * _SET_LITERAL
-        expressions = re2.Set.SearchSet(options)
-        for atom, rules in found:
-            expressions.Add(_pattern(atom))
-            self._rules.append(rules)
-        expressions.Compile()
-        self._set = expressions
+        self._set = _set_of([_pattern(atom) for atom, _ in found])
+        self._rules = [rules for _, rules in found]
 
     def rules(self, text: str) -> int:
         result = 0
@@ -124,6 +124,18 @@ class _Searched:
             ):
                 result |= these
         return result
+
+
+def _set_of(patterns: Collection[str]) -> re2.Set:
+    options = re2.Options()
+    options.never_capture = True
+    options.log_errors = False
+    options.max_mem = _SET_MEMORY + len(patterns) * _SET_LITERAL
+    expressions = re2.Set.SearchSet(options)
+    for pattern in patterns:
+        expressions.Add(pattern)
+    expressions.Compile()
+    return expressions
 
 
 def _pattern(atom: Atom) -> str:

@@ -47,7 +47,7 @@ class Matcher:
         self._getters = fields.getters
         self._failed: dict[int, int] = {}
         self._failures: list[Failure] = []
-        needs: list[Needs] = []
+        needs: list[list[Needs]] = []
         for rule in rules:
             try:
                 needed = needs_of(rule.condition)
@@ -55,7 +55,7 @@ class Matcher:
             except (re2.error, ValueError, RecursionError) as error:
                 self.rejected.append(_rejected(rule, error))
                 continue
-            if needed is None:
+            if not needed:
                 continue
             self.rules.append(rule)
             self._tests.append(test)
@@ -63,7 +63,7 @@ class Matcher:
         self._plans: dict[str, Plan | None] = {}
         self._any = self._make_plans(needs)
 
-    def _make_plans(self, needs: Sequence[Needs]) -> Plan | None:
+    def _make_plans(self, needs: Sequence[Sequence[Needs]]) -> Plan | None:
         """A plan for each event name that a rule names, and the one for all other names."""
         event_names = {name for rule in self.rules for name in rule.event_names or ()}
         made: dict[tuple[int, ...], Plan | None] = {(): None}
@@ -90,10 +90,14 @@ class Matcher:
         view = View(record, self._getters)
         numbers, tests = plan.numbers, self._tests
         found = []
+        last = -1
         while candidates:
             lowest = candidates & -candidates
             candidates ^= lowest
             number = numbers[lowest.bit_length() - 1]
+            if number == last:
+                continue  # another alternative of the same rule
+            last = number
             try:
                 if tests[number](view):
                     found.append(self.rules[number])

@@ -1,16 +1,17 @@
 """What must hold of single fields for a rule to match: cheap conditions by which most rules are left out at once.
 
 From an expression follows, for some of its fields, that one of a few literals must be found in the field's folded text
-(a `Clause`). The expression may still be false when they are; it is never true when they are not.
+(a `Clause`). Where it is a choice between different fields, there are several such alternatives. The expression may
+still be false when they hold; it is never true when none does.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, assert_never
 
-from otel_fim.processors.rules.match.predicates import is_unicode
+from otel_fim.processors.rules.match.predicates import is_unicode, regex_pattern
 from otel_fim.sigma import values
 from otel_fim.sigma.ir import (
     And,
@@ -22,6 +23,7 @@ from otel_fim.sigma.ir import (
     Match,
     Not,
     Or,
+    Regex,
     SameAs,
     Source,
     Text,
@@ -35,12 +37,14 @@ class Kind(IntEnum):
 
     PRESENT = 0
     """The field is there."""
-    CONTAINS = 1
-    STARTSWITH = 2
-    ENDSWITH = 3
-    TAIL = 4
+    REGEX = 1
+    """An RE2 expression, to be searched for in the text as it is, not folded."""
+    CONTAINS = 2
+    STARTSWITH = 3
+    ENDSWITH = 4
+    TAIL = 5
     """What follows the last slash of the text is the literal."""
-    EQUALS = 5
+    EQUALS = 6
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,71 +67,101 @@ _KINDS: Final = {
     TextKind.CONTAINS: Kind.CONTAINS,
 }
 _MOST_ATOMS: Final = 4096
+_MOST_ALTERNATIVES: Final = 8
+_LONGEST_REGEX: Final = 500
 
 
-def needs_of(expression: Expression) -> Needs | None:
-    """What each field needs; None for an expression that is never true."""
+def needs_of(expression: Expression) -> list[Needs]:
+    """What must hold of the fields: all clauses of one of these. Nothing for an expression that is never true."""
     return _needs(expression, False)
 
 
-def _needs(expression: Expression, negated: bool) -> Needs | None:
+def _needs(expression: Expression, negated: bool) -> list[Needs]:
     match expression:
         case Const():
-            return {} if expression.value is not negated else None
+            return [{}] if expression.value is not negated else []
         case Not():
             return _needs(expression.item, not negated)
-        case And():
-            return _either(expression.items, True) if negated else _both(expression.items, False)
-        case Or():
-            return _both(expression.items, True) if negated else _either(expression.items, False)
+        case And() if not negated:
+            return _both(expression.items, False)
+        case Or() if negated:
+            return _both(expression.items, True)
+        case And() | Or():
+            return _either(expression.items, negated)
         case Match():
-            return {} if negated else _of_match(expression)
+            return [{}] if negated else _of_match(expression)
         case Keyword():
             if negated or not isinstance(expression.test, Text | Glob):
-                return {}
+                return [{}]
             return _clause(KEYWORDS, _as_contained(_atom(expression.test)))
+    assert_never(expression)
 
 
-def _both(items: tuple[Expression, ...], negated: bool) -> Needs | None:
-    result: Needs = {}
-    for item in items:
-        found = _needs(item, negated)
-        if found is None:
-            return None
-        for field, clause in found.items():
-            known = result.get(field)
-            if known is None or _rank(clause) > _rank(known):
-                result[field] = clause
+def _both(items: tuple[Expression, ...], negated: bool) -> list[Needs]:
+    """Each alternative of one with each of the others; where that would be too many, less is asked for."""
+    result: list[Needs] = [{}]
+    for found in sorted((_needs(item, negated) for item in items), key=len):
+        if len(result) * len(found) > _MOST_ALTERNATIVES:
+            found = [_common(found)]
+        result = _grouped([_joined(one, other) for one in result for other in found])
     return result
 
 
-def _either(items: tuple[Expression, ...], negated: bool) -> Needs | None:
-    branches = [found for item in items if (found := _needs(item, negated)) is not None]
-    if not branches:
-        return None
-    result: Needs = {}
-    for field in branches[0]:
-        clauses = [branch.get(field) for branch in branches]
-        if None in clauses:
-            continue
-        clause = frozenset[Atom]().union(*(each for each in clauses if each is not None))
-        result[field] = _PRESENT if len(clause) > _MOST_ATOMS else clause
+def _joined(one: Needs, other: Needs) -> Needs:
+    result = dict(one)
+    for field, clause in other.items():
+        known = result.get(field)
+        if known is None or _rank(clause) > _rank(known):
+            result[field] = clause
     return result
 
 
-def _of_match(expression: Match) -> Needs | None:
+def _either(items: tuple[Expression, ...], negated: bool) -> list[Needs]:
+    found = _grouped([each for item in items for each in _needs(item, negated)])
+    return [_common(found)] if len(found) > _MOST_ALTERNATIVES else found
+
+
+def _grouped(alternatives: list[Needs]) -> list[Needs]:
+    """Alternatives that need the same fields become one, which asks a little less of them."""
+    groups: dict[frozenset[Field], list[Needs]] = {}
+    for each in alternatives:
+        groups.setdefault(frozenset(each), []).append(each)
+    # Who needs nothing may always match, whatever the others need.
+    return [{}] if frozenset() in groups else [_common(group) for group in groups.values()]
+
+
+def _common(alternatives: list[Needs]) -> Needs:
+    """What all of the alternatives need."""
+    result: Needs = {}
+    first, *others = alternatives
+    for field, clause in first.items():
+        if all(field in other for other in others):
+            union = clause.union(*(other[field] for other in others))
+            result[field] = _PRESENT if len(union) > _MOST_ATOMS else union
+    return result
+
+
+def _of_match(expression: Match) -> list[Needs]:
     field, test = expression.field, expression.test
     match test:
         case Text() | Glob():
             return _clause(field, _atom(test))
         case SameAs():
-            return {field: _PRESENT, test.other: _PRESENT}
+            return [{field: _PRESENT, test.other: _PRESENT}]
+        case Regex() if _is_simple(test):
+            return _clause(field, Atom(Kind.REGEX, regex_pattern(test)))
         case _:
-            return {field: _PRESENT}
+            return [{field: _PRESENT}]
 
 
-def _clause(field: Field, atom: Atom | None) -> Needs | None:
-    return None if atom is None else {field: frozenset({atom})}
+def _is_simple(test: Regex) -> bool:
+    """Whether the expression may stand in a set with others: counted repetitions can multiply what a set has to
+    remember."""
+    return "{" not in test.pattern and len(test.pattern) <= _LONGEST_REGEX and is_unicode(test.pattern)
+
+
+def _clause(field: Field, atom: Atom | None) -> list[Needs]:
+    return [] if atom is None else [{field: frozenset({atom})}]
 
 
 def _atom(test: Text | Glob) -> Atom | None:
@@ -165,6 +199,8 @@ def _as_contained(atom: Atom | None) -> Atom | None:
 
 def _rank_of(atom: Atom) -> tuple[bool, int]:
     """The greater, the less likely. A name after a slash is worth more than its letters, a whole text most."""
+    if atom.kind is Kind.REGEX:
+        return True, 0
     weight = {Kind.EQUALS: 100, Kind.TAIL: 12, Kind.STARTSWITH: 2, Kind.ENDSWITH: 2}.get(atom.kind, 0)
     return atom.kind is not Kind.PRESENT, weight + len(atom.literal)
 

@@ -32,11 +32,35 @@ _ADDED_LATER: Final = frozenset(
 def text_form(value: AnyValue) -> str:
     """The text of a value as the journal and the table will have it. Bytes of a file name that are no UTF-8 are
     `\\xNN` there. A value that has no text form is empty, as the collector leaves it."""
+    kind = value.__class__
+    if kind is str and value.isascii():  # type: ignore[union-attr]
+        return value  # type: ignore[return-value]
+    if kind is list:
+        listed = _plain_list(value)  # type: ignore[arg-type]
+        if listed:
+            return listed
     try:
         text = values.text_of(value)
     except (ValueError, RecursionError):
         return ""
     return text if text.isascii() else clean_text(text)
+
+
+def _plain_list(items: list[AnyValue]) -> str:
+    """The text of a list of texts that JSON has no need to escape, which is what nearly all lists are; else nothing."""
+    try:
+        text = '","'.join(items)  # type: ignore[arg-type]
+    except TypeError:
+        return ""
+    if (
+        items
+        and text.isprintable()
+        and text.isascii()
+        and "\\" not in text
+        and text.count('"') == 2 * len(items) - 2
+    ):
+        return f'["{text}"]'
+    return ""
 
 
 def element_forms(value: AnyValue) -> list[str]:
@@ -78,7 +102,16 @@ def getter(field: Field) -> Getter:
 class View:
     """One record. Texts are kept by the field's number (see `Fields`)."""
 
-    __slots__ = ("_elements", "_folded", "_folded_keywords", "_getters", "_keywords", "_texts", "record")
+    __slots__ = (
+        "_elements",
+        "_folded",
+        "_folded_keywords",
+        "_getters",
+        "_joined_keywords",
+        "_keywords",
+        "_texts",
+        "record",
+    )
 
     def __init__(self, record: Record, getters: Sequence[Getter]) -> None:
         self.record = record
@@ -88,6 +121,7 @@ class View:
         self._elements: dict[int, list[str] | None] = {}
         self._keywords: list[str] | None = None
         self._folded_keywords: list[str] | None = None
+        self._joined_keywords: str | None = None
 
     def is_there(self, number: int) -> bool:
         return self._getters[number](self.record) is not ABSENT
@@ -129,6 +163,12 @@ class View:
         if self._folded_keywords is None:
             self._folded_keywords = [values.fold(text) for text in self.keywords()]
         return self._folded_keywords
+
+    def joined_keywords(self) -> str:
+        """All of these in one text."""
+        if self._joined_keywords is None:
+            self._joined_keywords = "\x00".join(self.folded_keywords())
+        return self._joined_keywords
 
 
 def keyword_texts(record: Record) -> list[str]:
