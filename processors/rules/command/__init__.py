@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from otel_fim.cli.commands import Command
 from otel_fim.processors.rules.command import linting, listing, sampling, showing
 
 HELP: Final = "list, show, lint and test detection rules"
 
-_COMMANDS: Final = {"list": listing, "show": showing, "lint": linting, "test": sampling}
+_COMMANDS: Final[dict[str, Command]] = {"list": listing, "show": showing, "lint": linting, "test": sampling}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,13 +13,16 @@ from typing import Final
 
 from otel_fim.cli.options import add_output_option
 from otel_fim.config.errors import printable
-from otel_fim.processors.rules.command import check_detection, check_samples, check_tags, checks
+from otel_fim.processors.rules.command.check_detection import fields, selections
+from otel_fim.processors.rules.command.check_samples import orphans, samples_of
+from otel_fim.processors.rules.command.check_tags import tags
+from otel_fim.processors.rules.command.checks import CHECKS
 from otel_fim.processors.rules.command.choice import add_paths, paths_of
 from otel_fim.processors.rules.command.problems import Problem, Subject
 from otel_fim.processors.rules.command.reading import Library, Source, is_of_pack, library
 
 HELP: Final = "check rules: ids, authors, licences, tags, fields, samples"
-_CHECKS: Final = (*checks.CHECKS, check_tags.tags, check_detection.fields, check_detection.selections)
+_CHECKS: Final = (*CHECKS, tags, fields, selections)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,11 +68,9 @@ def lint(found: Library, *, house: bool = False) -> Iterator[Problem]:
         for source in sources:
             yield from _lint_source(source, own, twice, rejected)
         if own and any(source.rule is not None and source.rule.emits for source in sources):
-            yield from check_samples.samples_of(sources[0].document.file, sources[-1].title)
+            yield from samples_of(sources[0].document.file, sources[-1].title)
     folders = sorted({os.path.dirname(path) or "." for path in by_file})
-    yield from check_samples.orphans(
-        [folder for folder in folders if house or is_of_pack(str(Path(folder, "x")))]
-    )
+    yield from orphans([folder for folder in folders if house or is_of_pack(str(Path(folder, "x")))])
 
 
 def _lint_source(

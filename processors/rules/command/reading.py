@@ -92,7 +92,8 @@ class _Loaded:
     def __init__(self, ruleset: RuleSet) -> None:
         self._by_id: dict[str, Rule | Correlation] = {}
         self._by_place: dict[tuple[str, str, str], Rule | Correlation] = {}
-        for rule in (*ruleset.rules, *ruleset.correlations):
+        everything: tuple[Rule | Correlation, ...] = (*ruleset.rules, *ruleset.correlations)
+        for rule in everything:
             self._by_id[rule.meta.id.lower()] = rule
             self._by_place[_place(rule.meta)] = rule
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from otel_fim.processors.rules.command.reading import Library, samples_path
 from otel_fim.processors.rules.command.samples import Case, SampleError, read_samples
-from otel_fim.processors.rules.command.words import OPERATORS, why_not, words
+from otel_fim.processors.rules.command.words import OPERATORS, because, why_not, words
 from otel_fim.processors.rules.engine import Engine
 from otel_fim.processors.rules.hits import Correlated, Hit
 from otel_fim.processors.rules.match.interpret import holds
@@ -81,8 +81,8 @@ class _Bench:
     """An engine that begins anew for every case."""
 
     def __init__(self, ruleset: RuleSet) -> None:
-        self._ruleset = ruleset
-        self._by_id = {rule.meta.id: rule for rule in (*ruleset.rules, *ruleset.correlations)}
+        everything: tuple[Rule | Correlation, ...] = (*ruleset.rules, *ruleset.correlations)
+        self._by_id = {rule.meta.id: rule for rule in everything}
         self._now = 0
         self._engine = Engine(ruleset, clock=lambda: self._now)
         self._fresh = self._engine.state()
@@ -122,7 +122,8 @@ class _Bench:
             for each in found[:_MOST_REASONS]:
                 if isinstance(each, Hit):
                     place = next(n for n, record in enumerate(case.records, 1) if record is each.record)
-                    yield f"record {place} matches: {_short(words(rule.condition))}"
+                    why = because(rule.condition, each.record) or [words(rule.condition)]
+                    yield f"record {place} matches: {_short(' and '.join(why))}"
 
     def _why_correlation(self, rule: Correlation, case: Case) -> Iterator[str]:
         for id_ in rule.rules:

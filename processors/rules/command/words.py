@@ -155,8 +155,26 @@ def why_not(expression: Expression, record: Record, wanted: bool = True) -> list
         case Or(items) if not wanted:
             return [reason for item in items for reason in why_not(item, record, False)]
         case Match(field, _):
-            return [f"{words(expression)}: {'no' if wanted else 'yes'}, it is {_seen(field, record)}"]
-    return [f"{words(expression)}: {'no' if wanted else 'yes'}"]
+            return [f"{_must(expression, wanted)}, and it is {_seen(field, record)}"]
+    return [_must(expression, wanted)]
+
+
+def _must(expression: Expression, wanted: bool) -> str:
+    return f"{_inner(expression)} must {'' if wanted else 'not '}hold"
+
+
+def because(expression: Expression, record: Record) -> list[str]:
+    """The parts by which an expression is true of a record: of alternatives the first that holds."""
+    match expression:
+        case And(items):
+            parts = [reason for item in items for reason in because(item, record)]
+            return parts or [words(expression)]
+        case Or(items):
+            true = next((item for item in items if holds(item, record)), expression)
+            return [words(true)] if true is expression else because(true, record)
+        case Not():
+            return []
+    return [words(expression)]
 
 
 def _seen(field: Field, record: Record) -> str:
