@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -27,15 +28,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def source_files() -> set[str]:
     """Every module that must be installed, as the wheel names it."""
-    rooms = ("otel_fim", "receivers", "processors", "exporters", "dashboards")
+    rooms = ("otel_fim", "receivers", "processors", "exporters", "dashboards", "rules")
     found = set()
     for room in rooms:
         for path in (ROOT / room).rglob("*"):
             relative = path.relative_to(ROOT)
             if (
                 path.is_file()
-                and path.suffix in (".py", ".yaml", ".typed")
+                and path.suffix in (".py", ".yaml", ".yml", ".typed")
                 and "__pycache__" not in path.parts
+                and path.parent != ROOT / "otel_fim/sigma/plugin"
             ):
                 inside = relative if room == "otel_fim" else Path("otel_fim") / relative
                 found.add(str(inside))
@@ -47,7 +49,9 @@ def test_wheel_holds_every_module_once_under_one_name(built: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert len(names) == len(set(names))
     installed = {name for name in names if ".dist-info/" not in name}
-    assert {name.split("/")[0] for name in installed} == {"otel_fim"}
+    # pySigma finds its plugins in packages of its own.
+    plugins = {f"sigma/{kind}/otel_fim/__init__.py" for kind in ("pipelines", "backends")}
+    assert {name for name in installed if not name.startswith("otel_fim/")} == plugins
     assert source_files() <= installed
     assert not [name for name in installed if "test" in name or "benchmark" in name]
 
@@ -75,6 +79,50 @@ def test_sdist_holds_the_rooms_and_builds_the_same_wheel(built: Path, tmp_path: 
     again = zipfile.ZipFile(next((tmp_path / "out").glob("*.whl"))).namelist()
     first = zipfile.ZipFile(next(built.glob("*.whl"))).namelist()
     assert sorted(again) == sorted(first)
+
+
+def test_pysigma_finds_the_plugins_of_the_installed_wheel(built: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    wheel = next(built.glob("*.whl"))
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(site),
+    ]
+    subprocess.run([*install, str(wheel)], check=True, timeout=120, cwd=tmp_path)
+    code = (
+        "import otel_fim\n"
+        "from sigma.plugins import InstalledSigmaPlugins\n"
+        "from sigma.collection import SigmaCollection\n"
+        "found = InstalledSigmaPlugins.autodiscover()\n"
+        "pipeline = found.get_pipeline_resolver().resolve(['otel_fim'])\n"
+        "rules = SigmaCollection.from_yaml(open('rule.yml').read())\n"
+        "print(otel_fim.__file__, found.backends['otel_fim'](pipeline).convert(rules)[0], sep='\\n')\n"
+    )
+    (tmp_path / "rule.yml").write_text(
+        "title: A rule\nid: 4b1d9f0c-7d1c-4a5f-8c59-6d1b6f0c2a77\n"
+        "logsource: {category: process_creation, product: linux}\n"
+        "detection: {selection: {Image|endswith: /nc}, condition: selection}\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith(str(site))
+    for part in ("process.executable.path", "otel_fim.process.started", "/nc"):
+        assert part in ran.stdout
 
 
 @pytest.mark.slow

@@ -51,12 +51,13 @@ class RecordsOfLogSource(ConditionTransformation):
     """Adds what a log source asks of a record to a rule's condition."""
 
     def apply(self, rule: SigmaRule | SigmaCorrelationRule) -> None:
-        if isinstance(rule, SigmaRule) and RECORDS not in rule.detection.detections:
+        if isinstance(rule, SigmaRule):
             rule.detection.detections[RECORDS] = detection_of(row_of(rule.logsource).detection, RECORDS)
             super().apply(rule)
 
     def apply_condition(self, cond: SigmaCondition) -> None:
-        cond.condition = f"{RECORDS} and ({cond.condition})"
+        if RECORDS not in cond.condition:
+            cond.condition = f"{RECORDS} and ({cond.condition})"
 
 
 @dataclass
@@ -87,6 +88,7 @@ class FieldsOfLogSource(FieldMappingTransformationBase):
             return _by_algorithm(detection_item, self._hashes)
         if detection_item.field == "Initiated":
             detection_item.value = [_direction(each) for each in detection_item.value]
+            detection_item.original_value = list(detection_item.value)
         detection_item.value = [self._reference(each) for each in detection_item.value]
         mapped = self.apply_field_name(detection_item.field)
         if mapped is not None:
