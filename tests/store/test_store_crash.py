@@ -51,7 +51,11 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_partial(own_store: Any, see
         ]
         for thread in threads:
             thread.start()
-        time.sleep(0.3 + chance.random())
+        deadline = time.monotonic() + 60
+        while len(acknowledged) < 10 * (life + 1):
+            assert time.monotonic() < deadline, "no insert is answered"
+            time.sleep(0.01)
+        time.sleep(chance.random())
         own_store.end(signal.SIGKILL)
         for thread in threads:
             thread.join(30)
@@ -61,7 +65,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_partial(own_store: Any, see
     for line in text.splitlines():
         worker, block, count, different = map(int, line.split("\t"))
         found[worker, block] = (count, different)
-    assert len(acknowledged) > 20
+    assert len(acknowledged) >= 30
     assert not [key for key in acknowledged if key not in found]
     assert set(found.values()) == {(BLOCK, BLOCK)}
     assert own_store.end() == 0
