@@ -47,6 +47,8 @@ class Engine:
             [rule for rule in ruleset.rules if rule.emits or rule.meta.id in self._wanted], timezone=timezone
         )
         self._has_correlations = bool(ruleset.correlations)
+        self.is_changed = False
+        """Whether correlations took or found anything since this was last set to false."""
         self.uids = Uids(clock)
         """Gives the ids of records and findings."""
 
@@ -70,6 +72,7 @@ class Engine:
             for rule in matched:
                 if rule.meta.id in wanted:
                     self._correlator.add(rule, record)
+                    self.is_changed = True
                 if rule.emits:
                     found.append(Hit(rule, record))
         found += self.tick()
@@ -77,7 +80,11 @@ class Engine:
 
     def tick(self) -> list[Correlated]:
         """Correlations that became due with time."""
-        return self._emitted(self._correlator.due()) if self._has_correlations else []
+        if not self._has_correlations:
+            return []
+        found = self._correlator.due()
+        self.is_changed = self.is_changed or bool(found)
+        return self._emitted(found)
 
     def flush(self) -> list[Correlated]:
         """Everything that waits for stragglers is looked at now."""

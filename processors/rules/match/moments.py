@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,16 +14,35 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = 1_000_000_000
 
 
+LOCAL: Final = "local"
+"""The time zone that this host is set to."""
+_LOCALTIME: Final = Path("/etc/localtime")
+
+
 def zone_of(name: str) -> tzinfo:
     """The time zone of that name. Raises `ValueError` naming it when this host does not know it."""
     if name == "UTC":
         return UTC
+    if name == LOCAL:
+        return _local()
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(
             f"{name!r} is no time zone that this host knows; write it as Europe/Berlin, or UTC"
         ) from None
+
+
+def _local() -> tzinfo:
+    """As the C library finds it: `TZ`, then /etc/localtime, then UTC."""
+    name = os.environ.get("TZ", "").removeprefix(":")
+    if name and name != LOCAL:
+        return zone_of(name)
+    try:
+        with _LOCALTIME.open("rb") as file:
+            return ZoneInfo.from_file(file, LOCAL)
+    except (OSError, ValueError):
+        return UTC
 
 
 def part_of(unix_nano: int, part: TimePart, zone: tzinfo) -> int | None:
