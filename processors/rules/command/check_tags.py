@@ -75,13 +75,13 @@ def _technique_or_none(subject: Subject, said: list[str], reading: attack.TagRea
     if declared == NO_TECHNIQUE:
         return
     if not reading.techniques:
-        yield subject.error(
+        yield subject.lacks(
             "attack", "it names no technique: add its tag, or `attack: none` when there is none"
         )
         return
     if not stated:
         own = ", ".join(f"{attack.TAG_PREFIX}{attack.TACTICS[id_].short_name}" for id_ in reading.tactics)
-        yield subject.error("attack", f"it names no tactic; its techniques belong to {own}")
+        yield subject.lacks("attack", f"it names no tactic; its techniques belong to {own}")
     possible = {tactic for id_ in reading.techniques for tactic in attack.TECHNIQUES[id_].tactics}
     for tactic in dict.fromkeys(stated):
         if tactic not in possible:

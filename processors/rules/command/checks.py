@@ -73,11 +73,11 @@ def origin(subject: Subject) -> Problems:
     """Whose it is, under which licence, since when."""
     author, license_ = subject.text("author"), subject.text("license")
     if not author:
-        yield subject.error("author", "it has no `author`")
+        yield subject.lacks("author", "it has no `author`")
     elif subject.own and author != AUTHOR:
         yield subject.error("author", f"the author is {author!r}; rules of the pack are by {AUTHOR!r}")
     if not license_:
-        yield subject.error("license", "it has no `license`: findings carry it")
+        yield subject.lacks("license", "it has no `license`: findings carry it")
     elif subject.own and license_ != LICENSE:
         yield subject.error("license", f"the licence is {license_!r}; rules of the pack are under {LICENSE}")
     dates = {}
@@ -90,7 +90,7 @@ def origin(subject: Subject) -> Problems:
         except ValueError:
             yield subject.error("date", f"`{key}` is {value!r}; write it as 2026-11-21")
     if "date" not in subject.content and subject.finds:
-        yield subject.error("date", "it has no `date`")
+        yield subject.lacks("date", "it has no `date`")
     if len(dates) == 2 and dates["modified"] < dates["date"]:
         yield subject.error("date", "it was modified before its date")
 
@@ -101,7 +101,7 @@ def meaning(subject: Subject) -> Problems:
         return
     description = subject.text("description")
     if not description:
-        yield subject.error("description", "it has no `description`")
+        yield subject.lacks("description", "it has no `description`")
     elif subject.own and len(description) < MIN_DESCRIPTION:
         yield subject.error(
             "description", "the description does not say what is looked for and what to do about it"
@@ -127,16 +127,16 @@ def meaning(subject: Subject) -> Problems:
 def _references(subject: Subject) -> Problems:
     references = subject.texts("references")
     if not references:
-        yield subject.error("references", "it has no `references`: name a page that says why this matters")
+        yield subject.lacks("references", "it has no `references`: name a page that says why this matters")
     for reference in references:
         if not reference.startswith(("https://", "http://")) or " " in reference:
-            yield subject.error("references", f"{reference[:80]!r} is no address of a page")
+            yield subject.lacks("references", f"{reference[:80]!r} is no address of a page")
 
 
 def _false_positives(subject: Subject) -> Problems:
     said = subject.texts("falsepositives")
     if not said:
-        yield subject.error("false positives", "it has no `falsepositives`: say what else looks like this")
+        yield subject.lacks("false positives", "it has no `falsepositives`: say what else looks like this")
     for text in said:
         if subject.own and text.strip().strip(".").lower() in _EMPTY_WORDS:
             yield subject.error("false positives", f"{text!r} says nothing: who does this for a good reason?")

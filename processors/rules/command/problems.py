@@ -56,5 +56,9 @@ class Subject:
         document = self.source.document
         return Problem(document.file.shown, document.line, self.source.title, check, message, False)
 
+    def lacks(self, check: str, message: str) -> Problem:
+        """Something that a rule of the project must have, and that is good to have in others."""
+        return self.error(check, message) if self.own else self.warning(check, message)
+
 
 Problems = Iterator[Problem]

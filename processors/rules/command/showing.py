@@ -59,6 +59,7 @@ def _json(everything: Library, rule: Rule | Correlation) -> dict[str, Any]:
         "condition": condition_of(everything, rule),
         "fields": dict(_fields(source)) if source else {},
         "events": _events(rule),
+        "data_components": _data_components(rule),
         "source": source.text if source else "",
     }
 
@@ -88,6 +89,8 @@ def _lines(everything: Library, rule: Rule | Correlation) -> Iterator[str]:
         yield from _item("references" if position == 0 else "", text)
     yield from _item("log source", logsource_of(rule))
     yield from _item("events", ", ".join(_events(rule)))
+    components = (f"{id_} {attack.DATA_COMPONENTS[id_]}" for id_ in _data_components(rule))
+    yield from _item("data components", ", ".join(components))
     if not rule.emits:
         yield from _item("finds", "nothing by itself: it feeds correlations")
     if source is not None:
@@ -145,6 +148,12 @@ def _events(rule: Rule | Correlation) -> list[str]:
         if isinstance(rule, Rule)
         else []
     )
+
+
+def _data_components(rule: Rule | Correlation) -> list[str]:
+    """What ATT&CK calls the data that a rule about one record looks at."""
+    names = rule.event_names or () if isinstance(rule, Rule) else ()
+    return sorted({id_ for name in names for id_ in attack.data_components_for(name)})
 
 
 def _samples(source: Source) -> str:

@@ -152,6 +152,15 @@ def test_rules_of_others_are_asked_less(rules: Path, change: Change) -> None:
     assert [str(problem) for problem in lint(library([rules]))] == []
 
 
+def test_what_rules_of_others_lack_is_a_warning(rules: Path, change: Change) -> None:
+    change("license: Apache-2.0\n", "")
+    change("https://attack", "see attack")
+    change("  - attack.t1053.003\n", "")
+    problems = list(lint(library([rules])))
+    assert [problem.check for problem in problems] == ["license", "references", "attack"]
+    assert not any(problem.is_error for problem in problems)
+
+
 def test_files_that_are_no_rules(rules: Path) -> None:
     (rules / "broken.yml").write_text("title: [")
     (rules / "list.yml").write_text("- a\n- b\n")

@@ -110,6 +110,7 @@ def test_show_says_everything(rules: Path, capsys: Capture) -> None:
         "compliance        pci_dss.11.5.2",
         "false positives   An administrator with an editor that is a shell",
         "events            otel_fim.file.created",
+        "data components   DC0039 File Creation, DC0061 File Modification",
         "fields            TargetFilename is file.path",
         "                  Image is process.executable.path",
         "samples           1 that must match, 1 that must not",
