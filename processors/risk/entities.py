@@ -1,8 +1,8 @@
 """Scores of users, hosts and programs, from the scores of their findings.
 
-The formula is Elastic's (Elastic Security, "Entity risk scoring": scores of the window sorted from the highest, a
-weighted sum with the p-series of exponent 1.5, normalized): Σ sᵢ / i^1.5 ÷ 2.5924. 2.5924 is the sum of 1 / i^1.5 for
-the first 10 000 findings, so that a hundred is what 10 000 findings of a hundred make.
+The formula is Elastic's (Elastic Security documentation, "Entity risk scoring"; Kibana's RIEMANN_ZETA_VALUE): scores
+sorted from the highest, Σ sᵢ / i^1.5 ÷ 2.5924. 2.5924 is the sum of 1 / i^1.5 over the 10 000 findings that Elastic
+takes at most, so that a hundred is what as many findings of a hundred make.
 """
 
 from __future__ import annotations
