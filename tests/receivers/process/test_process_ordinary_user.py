@@ -35,11 +35,16 @@ context = ReceiverContext(
 )
 receiver = ProcessReceiver(ProcessConfig(interval=0.1), context, own_pid=-1)
 receiver.start()
-child = subprocess.Popen(["sleep", "1"])
+child = subprocess.Popen(["sleep", "300"])
 print(json.dumps([child.pid]), flush=True)
-input()
+wanted = {child.pid, int(input())}
+deadline = time.monotonic() + 50
+while not wanted <= {r.attributes.get(sys.argv[2]) for r in records if r.attributes.get(sys.argv[3]) == "sleep"}:
+    if time.monotonic() > deadline:
+        break
+    time.sleep(0.05)
+child.kill()
 child.wait()
-time.sleep(0.5)
 receiver.stop(10)
 print(json.dumps([[r.event_name, {k: v for k, v in r.attributes.items() if isinstance(v, (str, int))},
                   r.attributes.get("otel_fim.process.missing")] for r in records]))
@@ -47,21 +52,21 @@ print(json.dumps([[r.event_name, {k: v for k, v in r.attributes.items() if isins
 
 
 def test_an_ordinary_user() -> None:
-    command = [sys.executable, "-c", SCRIPT, str(Path.cwd())]
+    command = [sys.executable, "-c", SCRIPT, str(Path.cwd()), names.PROCESS_PID, names.PROCESS_COMMAND]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as agent:
         (own,) = json.loads(agent.stdout.readline())
-        other = subprocess.Popen(["/bin/sleep", "1"])
-        agent.stdin.write("\n")
-        agent.stdin.flush()
-        found = json.loads(agent.stdout.readline())
+        with subprocess.Popen(["/bin/sleep", "300"]) as other:
+            agent.stdin.write(f"{other.pid}\n")
+            agent.stdin.flush()
+            found = json.loads(agent.stdout.readline())
+            other.kill()
         agent.wait(20)
-    other.wait(20)
     gaps = [attributes for name, attributes, _ in found if name == events.COVERAGE_GAP]
     assert {gap[names.OTEL_FIM_COVERAGE_REASON] for gap in gaps} <= {"permission_denied", "backend_limited"}
     assert gaps
     mine = [attributes for _, attributes, _ in found if attributes.get(names.PROCESS_PID) == own]
-    assert mine[0][names.PROCESS_EXECUTABLE_PATH] == os.path.realpath("/bin/sleep")
-    assert names.PROCESS_HASH_SHA256 in mine[0]
+    assert mine[-1][names.PROCESS_EXECUTABLE_PATH] == os.path.realpath("/bin/sleep")
+    assert names.PROCESS_HASH_SHA256 in mine[-1]
     theirs = [
         (attributes, missing)
         for _, attributes, missing in found
