@@ -105,7 +105,7 @@ OWN: Final[Mapping[str, SourceRow]] = {
 }
 """Services of `product: otel_fim`; without one, all of them but findings."""
 
-_ALL_OWN: Final = SourceRow(
+ALL_OWN: Final = SourceRow(
     _events(
         *_HOST,
         *(events.COVERAGE_GAP, events.COVERAGE_RESTORED),
@@ -171,7 +171,7 @@ def source_row(category: str | None, product: str | None, service: str | None) -
         return found
     if product == OWN_PRODUCT:
         if not service:
-            return _ALL_OWN
+            return ALL_OWN
         own = OWN.get(service)
         return own or f"{OWN_PRODUCT} has no service {service} (there are {', '.join(OWN)})"
     if not service:
