@@ -235,7 +235,7 @@ def _one(record: Record, score: int) -> One:
     if not isinstance(evidence, list | tuple):
         evidence = []
     uids = [text(each)[:_UID_TEXT] for each in evidence[:MAX_EVIDENCE]]
-    is_count = isinstance(count, int) and 0 <= count < _MAX_COUNT
+    is_count = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _MAX_COUNT
     return One(
         time_unix_nano=moment,
         first=_time(attributes.get(names.OTEL_FIM_FINDING_FIRST_SEEN), moment),

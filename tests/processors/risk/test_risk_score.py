@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_fim import names
@@ -223,8 +223,10 @@ _NAMES = [
 ]
 
 
+@settings(deadline=None)
+@example(attributes={names.OTEL_FIM_FINDING_EVIDENCE_COUNT: False}, when=0, severity=0)
 @given(
-    attributes=st.dictionaries(st.sampled_from(_NAMES), _VALUES),
+    attributes=st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=8),
     when=st.integers(0, 2**64 - 1),
     severity=st.integers(0, 24),
 )
