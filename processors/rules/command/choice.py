@@ -132,6 +132,11 @@ def nothing_read(library: Library) -> bool:
     return not library.everything and bool(library.ruleset.rejected)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 rule`, `2 rules`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def tactics_of(meta: Meta) -> Sequence[str]:
     """Short names of a rule's tactics."""
     return [attack.TACTICS[id_].short_name for id_ in meta.tactics if id_ in attack.TACTICS]

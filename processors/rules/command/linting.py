@@ -17,7 +17,7 @@ from otel_fim.processors.rules.command.check_detection import fields, selections
 from otel_fim.processors.rules.command.check_samples import orphans, samples_of
 from otel_fim.processors.rules.command.check_tags import tags
 from otel_fim.processors.rules.command.checks import CHECKS
-from otel_fim.processors.rules.command.choice import add_paths, paths_of
+from otel_fim.processors.rules.command.choice import add_paths, counted, paths_of
 from otel_fim.processors.rules.command.problems import Problem, Subject
 from otel_fim.processors.rules.command.reading import Library, Source, is_of_pack, library
 
@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     errors = sum(problem.is_error for problem in problems)
     warnings = len(problems) - errors
     count = len(found.sources)
-    print(f"{count} rules in {len(found.files)} files: {errors} errors, {warnings} warnings", file=sys.stderr)
+    seen = f"{counted(count, 'rule')} in {counted(len(found.files), 'file')}"
+    print(f"{seen}: {counted(errors, 'error')}, {counted(warnings, 'warning')}", file=sys.stderr)
     if not count and not problems:
         return 2
     return 1 if errors or (args.strict and problems) else 0

@@ -16,6 +16,7 @@ from otel_fim.processors.rules.command.choice import (
     add_filters,
     add_path_option,
     chosen,
+    counted,
     logsource_of,
     nothing_read,
     paths_of,
@@ -87,12 +88,13 @@ def summary(rules: Sequence[Rule | Correlation]) -> str:
     correlations = sum(isinstance(rule, Correlation) for rule in rules)
     techniques = {technique for rule in rules for technique in rule.meta.techniques}
     tactics = {tactic for rule in rules for tactic in rule.meta.tactics}
-    said = f"{len(rules)} rules" if len(rules) != 1 else "1 rule"
+    said = counted(len(rules), "rule")
     if parts:
         said += f" ({parts})"
     if correlations:
         said += f", {correlations} of them correlations"
-    return f"{said}; {len(techniques)} techniques in {len(tactics)} tactics ({attack.FRAMEWORK})"
+    shown = f"{counted(len(techniques), 'technique')} in {counted(len(tactics), 'tactic')}"
+    return f"{said}; {shown} ({attack.FRAMEWORK})"
 
 
 def _row(rule: Rule | Correlation) -> tuple[str, ...]:

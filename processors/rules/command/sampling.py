@@ -12,7 +12,7 @@ from typing import Final
 
 from otel_fim.cli.options import add_output_option
 from otel_fim.config.errors import printable
-from otel_fim.processors.rules.command.choice import add_paths, paths_of, tell_rejected
+from otel_fim.processors.rules.command.choice import add_paths, counted, paths_of, tell_rejected
 from otel_fim.processors.rules.command.reading import Library, is_of_pack, library, samples_path
 from otel_fim.processors.rules.command.trial import Outcome, run_samples
 from otel_fim.sigma.load import pack_path
@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     without = [file.shown for file in files if not os.path.exists(samples_path(file.path))]
     if without:
         print(
-            f"{len(without)} rule files have no samples: {printable(', '.join(without[:5]))}", file=sys.stderr
+            f"{counted(len(without), 'rule file')} without samples: {printable(', '.join(without[:5]))}",
+            file=sys.stderr,
         )
     if not outcomes:
         print("there are no samples: they stand beside a rule as name.samples.yml", file=sys.stderr)
@@ -63,7 +64,7 @@ def _print(outcomes: Sequence[Outcome], failed: Sequence[Outcome]) -> None:
         if not outcome.expected:
             print(f"{printable(outcome.path)}: {printable('; '.join(outcome.why))}")
             continue
-        found = f"{outcome.found} finding{'s' if outcome.found != 1 else ''}" if outcome.found else "none"
+        found = counted(outcome.found, "finding") if outcome.found else "none"
         print(
             f"{printable(outcome.rule)}: {printable(outcome.about)}: expected {outcome.expected}, got {found}"
         )
@@ -73,6 +74,8 @@ def _print(outcomes: Sequence[Outcome], failed: Sequence[Outcome]) -> None:
     rules = len({outcome.rule_id for outcome in outcomes if outcome.rule_id})
     if failed:
         of = len({outcome.path for outcome in failed})
-        print(f"{len(failed)} of {len(outcomes)} samples are not as expected, in {of} files")
+        print(
+            f"{len(failed)} of {counted(len(outcomes), 'sample')} not as expected, in {counted(of, 'file')}"
+        )
     elif outcomes:
-        print(f"{len(outcomes)} samples of {rules} rules: all as expected")
+        print(f"{counted(len(outcomes), 'sample')} of {counted(rules, 'rule')}: all as expected")

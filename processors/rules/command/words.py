@@ -154,8 +154,9 @@ def why_not(expression: Expression, record: Record, wanted: bool = True) -> list
             return [reason for item in items for reason in why_not(item, record)]
         case Or(items) if not wanted:
             return [reason for item in items for reason in why_not(item, record, False)]
-        case Match(field, _):
-            return [f"{_must(expression, wanted)}, and it is {_seen(field, record)}"]
+    looked_at = set(fields_of(expression))
+    if len(looked_at) == 1:
+        return [f"{_must(expression, wanted)}, and it is {_seen(looked_at.pop(), record)}"]
     return [_must(expression, wanted)]
 
 

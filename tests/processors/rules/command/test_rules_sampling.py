@@ -28,7 +28,7 @@ def test_all_as_expected(rules: Path, capsys: Capture) -> None:
 
 def test_one_file_alone(rules: Path, capsys: Capture) -> None:
     assert main(["rules", "test", str(rules / "cron_shell.yml")]) == 0
-    assert capsys.readouterr().out == "2 samples of 1 rules: all as expected\n"
+    assert capsys.readouterr().out == "2 samples of 1 rule: all as expected\n"
 
 
 def test_a_sample_that_does_not_match_says_which_part_fails(
@@ -39,8 +39,10 @@ def test_a_sample_that_does_not_match_says_which_part_fails(
     out = capsys.readouterr().out.splitlines()
     assert out[0] == ("Cron Entry Added By A Shell: a shell writes a drop-in: expected a finding, got none")
     assert out[1] == f"    {rules}/cron_shell.samples.yml, match"
-    assert out[2] == ('    record 1: (process.executable.path ends with one of "/bash", "/sh") must hold')
-    assert out[-1] == "1 of 5 samples are not as expected, in 1 files"
+    assert out[2] == (
+        '    record 1: (process.executable.path ends with one of "/bash", "/sh") must hold, and it is "/usr/bin/vi"'
+    )
+    assert out[-1] == "1 of 5 samples not as expected, in 1 file"
 
 
 def test_a_sample_of_another_event_says_so(rules: Path, change: Change) -> None:
@@ -124,7 +126,7 @@ def test_json(rules: Path, change: Change, capsys: Capture) -> None:
 def test_without_samples(rules: Path, tmp_path: Path, capsys: Capture) -> None:
     (rules / "cron_shell.samples.yml").unlink()
     assert main(["rules", "test", str(rules)]) == 0
-    assert "1 rule files have no samples" in capsys.readouterr().err
+    assert "1 rule file without samples" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["rules", "test", str(tmp_path / "empty")]) == 2
     assert "there are no samples" in capsys.readouterr().err

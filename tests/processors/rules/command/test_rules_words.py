@@ -101,12 +101,18 @@ RECORD = Record(
                 'file.path starts with "/e" must not hold, and it is "/etc/x"',
             ],
         ),
-        (Or((starts("/a"), starts("/b"))), ['(file.path starts with one of "/a", "/b") must hold']),
+        (
+            Or((starts("/a"), starts("/b"))),
+            ['(file.path starts with one of "/a", "/b") must hold, and it is "/etc/x"'],
+        ),
         (
             Not(Or((starts("/a"), starts("/e")))),
             ['file.path starts with "/e" must not hold, and it is "/etc/x"'],
         ),
-        (Not(And((starts("/e"), Const(True)))), ['(file.path starts with "/e" and always) must not hold']),
+        (
+            Not(And((starts("/e"), Const(True)))),
+            ['(file.path starts with "/e" and always) must not hold, and it is "/etc/x"'],
+        ),
         (
             Match(Field(Source.RESOURCE, "host.name"), Text(TextKind.EQUALS, "db")),
             ['resource host.name is "db" must hold, and it is "web"'],
