@@ -24,7 +24,7 @@ class Choice:
 
 def choose(wanted: Sequence[str], *, everything: bool) -> Choice:
     """`wanted` are paths, ids, names or titles; `everything` adds the whole pack. Raises `HuntError`."""
-    paths = [each for each in wanted if os.path.exists(each)]
+    paths = [os.path.abspath(each) for each in wanted if os.path.exists(each)]
     called = [each for each in wanted if not os.path.exists(each)]
     needs_pack = everything or bool(called)
     try:

@@ -14,9 +14,9 @@ from otel_fim.cli.options import add_config_options, add_output_option
 from otel_fim.config.errors import ConfigError
 from otel_fim.hunt.choice import Choice, choose
 from otel_fim.hunt.connection import Place, Server, place_of
-from otel_fim.hunt.errors import HuntError
+from otel_fim.hunt.errors import HuntError, UnreachableError
 from otel_fim.hunt.output import complain, print_json, print_rows, print_text
-from otel_fim.hunt.times import parse_time
+from otel_fim.hunt.times import check_zone, parse_time
 from otel_fim.sigma.ir import Source
 from otel_fim.sigma.sql import Layout, Query, SqlError, compile_sql, layout_of
 from otel_fim.sigma.sql.quoting import identifier
@@ -99,19 +99,20 @@ def _hunt(args: argparse.Namespace) -> int:
         )
     if args.limit < 1:
         raise HuntError("--limit must be at least 1")
+    since, until = _range(args)
     choice = choose(args.rules, everything=args.all)
     complain(*(each.reason for each in choice.rejected))
     if args.sql:
-        return _print_sql(args, choice)
+        return _print_sql(args, choice, since, until)
     server = Server(place_of(args))
     layout = _layout(server)
     found = failed = 0
-    for query in _queries(args, choice, server.place, layout):
+    for query in _queries(args, choice, server.place, layout, since, until):
         try:
             rows = list(server.rows(query.sql))
+        except UnreachableError:
+            raise
         except HuntError as error:
-            if not failed and not found and len(choice.rules) > 1 and not _is_about_the_rule(error):
-                raise
             failed += 1
             complain(f"{query.meta.title}: {error}")
             continue
@@ -132,25 +133,26 @@ def _hunt(args: argparse.Namespace) -> int:
     return FOUND if found else NONE
 
 
-def _is_about_the_rule(error: HuntError) -> bool:
-    return "gave up" in str(error)
-
-
-def _print_sql(args: argparse.Namespace, choice: Choice) -> int:
+def _print_sql(args: argparse.Namespace, choice: Choice, since: int, until: int) -> int:
     place = Place("", "", "", args.database or "default", args.table or "otel_logs")
-    for number, query in enumerate(_queries(args, choice, place, layout_of(place.table), limited=False)):
+    for number, query in enumerate(_queries(args, choice, place, layout_of(place.table), since, until)):
         print(f"{chr(10) if number else ''}{query.sql};")
     return COULD_NOT if choice.rejected else NONE
 
 
-def _queries(
-    args: argparse.Namespace, choice: Choice, place: Place, layout: Layout, *, limited: bool = True
-) -> list[Query]:
+def _range(args: argparse.Namespace) -> tuple[int, int]:
+    check_zone(args.timezone)
     now = time.time_ns()
     since = parse_time(args.since, now, args.timezone)
     until = parse_time(args.until, now, args.timezone)
     if since >= until:
         raise HuntError(f"--since {args.since} is not before --until {args.until}")
+    return since, until
+
+
+def _queries(
+    args: argparse.Namespace, choice: Choice, place: Place, layout: Layout, since: int, until: int
+) -> list[Query]:
     return [
         compile_sql(
             choice.ruleset,
@@ -161,7 +163,7 @@ def _queries(
             timezone=args.timezone,
             layout=layout,
             # One more than is shown tells whether there are more.
-            limit=args.limit + 1 if limited else None,
+            limit=None if args.sql else args.limit + 1,
         )
         for rule in choice.rules
     ]

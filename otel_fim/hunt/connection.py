@@ -16,7 +16,7 @@ import urllib3
 
 from otel_fim.config.load import load_config
 from otel_fim.config.validate import AgentConfig, ComponentSpec
-from otel_fim.hunt.errors import HuntError
+from otel_fim.hunt.errors import HuntError, UnreachableError
 from otel_fim.store.passwords import READER, password_file
 from otel_fim.version import __version__
 
@@ -212,7 +212,9 @@ class Server:
         try:
             answer = self._pool.request("POST", url, body=sql.encode("utf-8", "replace"), headers=headers)
         except urllib3.exceptions.HTTPError as error:
-            raise HuntError(f"{place.endpoint} does not answer ({_reason(error)}): {place.hint}") from error
+            raise UnreachableError(
+                f"{place.endpoint} does not answer ({_reason(error)}): {place.hint}"
+            ) from error
         except (OSError, ValueError) as error:
             raise HuntError(f"{place.endpoint} cannot be asked: {error}") from error
         text = answer.data.decode("utf-8", "replace")
@@ -226,7 +228,10 @@ class Server:
         place = self.place
         found = _CODE.search(text)
         code = int(header) if header and header.isdigit() else int(found[1]) if found else 0
-        said = _CLUTTER.sub("", text.strip())[:_LONGEST] or f"HTTP status {status}"
+        said = (
+            _CLUTTER.sub("", text.strip()).partition(" Expected one of: ")[0][:_LONGEST]
+            or f"HTTP status {status}"
+        )
         if code in _WRONG_PASSWORD or status == 401:
             return (
                 f"{place.endpoint} does not let {place.username!r} in: wrong user or password; give --username and "

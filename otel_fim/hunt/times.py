@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from otel_fim.config.model import parse_duration
 from otel_fim.sigma.values import time_of
 
 _SECOND = 1_000_000_000
+
+
+def check_zone(name: str) -> None:
+    """Raises `ValueError` for a time zone that this host does not know."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(
+            f"{name!r} is no time zone that this host knows: write one such as Europe/Berlin"
+        ) from None
 
 
 def parse_time(text: str, now: int, zone: str = "UTC") -> int:

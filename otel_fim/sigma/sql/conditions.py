@@ -96,47 +96,44 @@ class Conditions:
         self.numbers = False
         """Whether numbers are read, for which the statement needs `precise_float_parsing`."""
 
+    def parts(self, expression: Expression) -> list[str]:
+        """Conditions that all have to hold, each fit to stand beside AND."""
+        items = _flat(expression, And) if isinstance(expression, And) else [expression]
+        return [_beside(self.of(each)) for each in items]
+
     def of(self, expression: Expression) -> str:
-        """The condition, which can stand beside AND and OR without brackets only where it is a function call or in
-        brackets already; `of` sees to that."""
+        """The condition as one text; beside others it may need brackets."""
         match expression:
             case Const(value):
                 return "1" if value else "0"
             case Not(item):
                 return f"NOT ({self.of(item)})"
-            case And(items):
-                return self._joined(" AND ", [self._inner(each) for each in items])
-            case Or(items):
-                return self._joined(" OR ", self._alternatives(items))
+            case And():
+                return _joined(" AND ", [self.of(each) for each in _flat(expression, And)])
+            case Or():
+                return _joined(" OR ", self._alternatives(_flat(expression, Or)))
             case Match(at, test):
                 return self._match(at, [test])
             case Keyword(test):
                 return self._keyword([test])
         assert_never(expression)
 
-    def _inner(self, expression: Expression) -> str:
-        text = self.of(expression)
-        return f"({text})" if isinstance(expression, And | Or | Match | Keyword) else text
-
-    @staticmethod
-    def _joined(word: str, texts: Sequence[str]) -> str:
-        return word.join(texts)
-
     def _alternatives(self, items: Sequence[Expression]) -> list[str]:
         """Tests of one field stand together, so that it is looked up once and lists of texts are one function."""
         fields: dict[Field, list[Test]] = {}
         keywords: list[Test] = []
-        texts: list[str] = []
+        others: list[Expression] = []
         for each in items:
             if isinstance(each, Match):
                 fields.setdefault(each.field, []).append(each.test)
             elif isinstance(each, Keyword):
                 keywords.append(each.test)
             else:
-                texts.append(self._inner(each))
-        texts[:0] = [f"({self._match(at, tests)})" for at, tests in fields.items()]
+                others.append(each)
+        texts = [self._match(at, tests) for at, tests in fields.items()]
+        texts += [self.of(each) for each in others]
         if keywords:
-            texts.append(f"({self._keyword(keywords)})")
+            texts.append(self._keyword(keywords))
         return texts
 
     # --- One field -----------------------------------------------------------------------------------------------
@@ -156,7 +153,7 @@ class Conditions:
         guard = self._layout.guard(at, matches_empty=matches_empty)
         if not guard:
             return condition
-        return f"{guard} AND {_bracketed(condition)}"
+        return f"{guard} AND {_beside(condition)}"
 
     def _any(self, value: str, tests: Sequence[Test]) -> str:
         found: list[str] = []
@@ -169,7 +166,7 @@ class Conditions:
         found[:0] = [
             each for (kind, cased), values in groups.items() for each in _texts(value, kind, values, cased)
         ]
-        return " OR ".join(_bracketed(each) if len(found) > 1 else each for each in found)
+        return " OR ".join(_beside(each) if len(found) > 1 else each for each in found)
 
     def _keyword(self, tests: Sequence[Test]) -> str:
         if not all(isinstance(test, Text | Glob | Regex) for test in tests):
@@ -351,6 +348,14 @@ def _between(address: str, first: str, last: str) -> str:
     return f"{address} BETWEEN toIPv6({literal(first)}) AND toIPv6({literal(last)})"
 
 
+def _flat(expression: And | Or, kind: type[And | Or]) -> list[Expression]:
+    """The items, with those of the same kind within them."""
+    found: list[Expression] = []
+    for each in expression.items:
+        found += _flat(each, kind) if isinstance(each, kind) else [each]
+    return found
+
+
 def _matches_empty(test: Test) -> bool:
     """Whether the test can hold for the empty text; when in doubt, true."""
     match test:
@@ -365,5 +370,10 @@ def _matches_empty(test: Test) -> bool:
     assert_never(test)
 
 
-def _bracketed(condition: str) -> str:
+def _joined(word: str, texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else word.join(map(_beside, texts))
+
+
+def _beside(condition: str) -> str:
+    """The condition, fit to stand beside AND and OR."""
     return f"({condition})" if " AND " in condition or " OR " in condition else condition

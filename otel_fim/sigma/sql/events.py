@@ -95,8 +95,8 @@ class Reader:
             f"[(t, {self._uid()})] AS ids",
             "toUInt64(1) AS records",
         ]
-        present = [f"AND {layout.present(at)}" for at in dict.fromkeys(needed)]
-        return [*select(columns), *self._source(rule, since), *(f"  {line}" for line in present)]
+        present = [f"  AND {layout.present(at)}" for at in dict.fromkeys(needed)]
+        return [comment(rule.meta.title), *select(columns), *self._source(rule, since), *present]
 
     def _source(self, rule: Rule, since: int | None) -> Lines:
         layout = self.layout
@@ -111,10 +111,13 @@ class Reader:
             where.append(f"{layout.event_name} IN {listed(sorted(rule.event_names))}")
         else:
             where.append("0")
-        condition = self.conditions.of(rule.condition)
+        where += self.conditions.parts(rule.condition)
         source = f" AS {layout.source}" if layout.source else ""
-        lines = [f"FROM {self._from}{source}", f"WHERE {where[0]}", *(f"  AND {each}" for each in where[1:])]
-        return [*lines, f"  {comment(rule.meta.title)}", f"  AND ({condition})"]
+        return [
+            f"FROM {self._from}{source}",
+            f"WHERE {where[0]}",
+            *(f"  AND {each}" for each in where[1:]),
+        ]
 
     def _text(self, at: Field) -> str:
         return f"toString({self.layout.text(at)})"

@@ -41,9 +41,9 @@ _FRAME: Final = 2**31
 
 
 def windows(correlation: Correlation, events: str, parts: Parts) -> str:
-    """The name of a part with `t`, `g`, `n` (events in the window), `seen` (events of the group so far), `records` (that
-    the events in the window rest on), `value` and `holds`, for each time at which a group has an event. `events` names
-    the part with the events. Raises `SqlError`."""
+    """The name of a part with `t`, `g`, `n` (events in the window), `seen` (events of the group so far), `records`
+    (that the events in the window rest on), `value` and `holds`, for each time at which a group has an event. `events`
+    names the part with the events. Raises `SqlError`."""
     match correlation.type:
         case CorrelationType.EVENT_COUNT:
             return _event_count(_Making(correlation, events, parts))
