@@ -25,7 +25,8 @@ class Image:
     `next` is the image that followed so soon after that what was read may already have been of that one.
     `arguments` come from a thread of their own: `asked_at` (monotonic seconds) is when they were asked for, 0 when they
     are not waited for (any more), `arguments_ns` when they were read, `until_ns` when the process started its next
-    program (0: not). `doubtful` is what may have been read of the next one.
+    program (0: not). `doubtful` is what may have been read of the next one. `line` is the command line as it is told,
+    once it has been.
     """
 
     pid: int
@@ -43,12 +44,20 @@ class Image:
     not_hashed: str | None = None
     resolved: bool = False
     doubtful: bool = False
+    line: str | None = None
+
+    def certain_arguments(self) -> tuple[str, ...] | None:
+        """Its arguments, None when they are not known or may be the next program's."""
+        if self.until_ns and self.arguments_ns > self.until_ns - AMBIGUOUS_NANOSECONDS:
+            return None
+        return self.arguments
 
 
 @dataclass(slots=True, frozen=True)
 class Happening:
     """A start or an end. `time_unix_nano` is when it happened; `process` is what was known of it then;
-    `duration_ns` goes with an end, `missing` names fields of `Process` that could not be read."""
+    `duration_ns` goes with an end, `missing` names fields of `Process` that could not be read. `parent` is the program
+    that the parent ran when it made this process, None when that is not known."""
 
     action: Action
     time_unix_nano: int
@@ -57,3 +66,4 @@ class Happening:
     backend: str
     duration_ns: int | None = None
     missing: tuple[str, ...] = field(default=())
+    parent: Image | None = None

@@ -14,7 +14,8 @@ from otel_fim.receivers.process.logins import Login
 @dataclass(slots=True, eq=False)
 class Live:
     """A running process. `started_ns` and `ticks` are None when its start was not seen; `told` is whether its start
-    has been reported, or need not be; `own` and `kernel` ones are never reported. `login` is None when unknown."""
+    has been reported, or need not be; `own` and `kernel` ones are never reported. `login` is None when unknown, and so
+    is `parent`, the program that the parent ran when it made this process."""
 
     process: Process
     image: Image
@@ -25,6 +26,7 @@ class Live:
     kernel: bool = False
     missing: tuple[str, ...] = ()
     login: Login | None = None
+    parent: Image | None = None
 
 
 def running_since(pid: int, latest_ticks: int) -> int | None:

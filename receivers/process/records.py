@@ -78,6 +78,10 @@ class Records:
         self._add_users(attributes, process)
         _add_place(attributes, process)
         self._add_parents(attributes, process)
+        if happening.parent is not None and self._command_line != "none":
+            line = self._line(happening.parent)
+            if line is not None:
+                attributes[names.PROCESS_PARENT_COMMAND_LINE] = line
         self._add_login(attributes, process)
         attributes[names.OTEL_FIM_PROCESS_BACKEND] = happening.backend
         if exited:
@@ -110,18 +114,24 @@ class Records:
         else:
             missing.append(names.PROCESS_COMMAND)
         if self._command_line != "none":
-            if image.arguments is not None:
-                arguments = (
-                    redact_args(image.arguments) if self._command_line == "redacted" else image.arguments
-                )
-                attributes[names.PROCESS_COMMAND_LINE] = shlex.join(arguments)
-                attributes[names.PROCESS_ARGS_COUNT] = len(arguments)
+            line = self._line(image)
+            if line is not None and image.arguments is not None:
+                attributes[names.PROCESS_COMMAND_LINE] = line
+                attributes[names.PROCESS_ARGS_COUNT] = len(image.arguments)
             else:
                 missing.append(names.PROCESS_COMMAND_LINE)
         if image.sha256 is not None:
             attributes[names.PROCESS_HASH_SHA256] = image.sha256
         elif self._hashes and image.not_hashed is not None:
             attributes[names.OTEL_FIM_PROCESS_NOT_HASHED] = image.not_hashed
+
+    def _line(self, image: Image) -> str | None:
+        if image.line is None:
+            arguments = image.certain_arguments()
+            if arguments is None:
+                return None
+            image.line = shlex.join(redact_args(arguments) if self._command_line == "redacted" else arguments)
+        return image.line
 
     def _add_users(self, attributes: Attributes, process: Process) -> None:
         user, group = self._identities.user, self._identities.group

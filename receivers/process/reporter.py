@@ -16,7 +16,7 @@ from otel_fim.pipeline.coverage import component_coverage
 from otel_fim.receivers.process.command_lines import CommandLines
 from otel_fim.receivers.process.config import ProcessConfig
 from otel_fim.receivers.process.filters import Filters
-from otel_fim.receivers.process.happening import AMBIGUOUS_NANOSECONDS, Happening, Image
+from otel_fim.receivers.process.happening import Happening, Image
 from otel_fim.receivers.process.hashes import Hashes
 from otel_fim.receivers.process.records import Records
 from otel_fim.record import Record
@@ -171,9 +171,7 @@ class Reporter:
         image.resolved = True
         if self._lines is not None:
             self._lines.wait(image)
-            if image.until_ns and image.arguments_ns > image.until_ns - AMBIGUOUS_NANOSECONDS:
-                # They may be the next program's.
-                image.arguments = None
+            image.arguments = image.certain_arguments()
         if image.since_ns and image.next is None and None in (image.executable, image.command):
             ended = None if self._accounting is None else self._accounting.find(image.pid, image.since_ns)
             if ended is not None:

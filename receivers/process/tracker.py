@@ -144,6 +144,7 @@ class Tracker:
             )
             image = parent.image
         live = Live(process, image, now, ticks, login=login, missing=() if login else ("login_user_id",))
+        live.parent = None if parent is None else parent.image
         live.own = event.first == self._own_pid or (parent is not None and parent.own)
         live.kernel = event.first in (0, _KTHREADD) or (parent is not None and parent.kernel)
         self._table.put(process)
@@ -322,6 +323,7 @@ class Tracker:
             process = self._table.amend(process, ancestors=parent.process.ancestors_of_child())
         login = Login(process.login_user_id, process.session_id, time.monotonic_ns())
         live = Live(process, self._reader.found(taken), ticks=taken.stat.start_ticks, told=True, login=login)
+        live.parent = None if parent is None else parent.image
         live.kernel = taken.stat.kernel_thread
         live.own = process.pid == self._own_pid or any(
             each.pid == self._own_pid for each in process.ancestors
@@ -402,12 +404,32 @@ class Tracker:
         elif live.process.created_unix_nano:
             duration = at - live.process.created_unix_nano
         if not live.own:
-            self._put(Happening("exit", at, live.process, live.image, self._backend, duration, live.missing))
+            self._put(
+                Happening(
+                    "exit",
+                    at,
+                    live.process,
+                    live.image,
+                    self._backend,
+                    duration,
+                    live.missing,
+                    live.parent,
+                )
+            )
 
     def _tell(self, action: Action, live: Live, at: int, backend: str | None = None) -> None:
         if not live.own:
             self._put(
-                Happening(action, at, live.process, live.image, backend or self._backend, None, live.missing)
+                Happening(
+                    action,
+                    at,
+                    live.process,
+                    live.image,
+                    backend or self._backend,
+                    None,
+                    live.missing,
+                    live.parent,
+                )
             )
 
     def _keep(self, live: Live) -> None:

@@ -20,8 +20,8 @@ _PARTS: Final = {
 
 _INTRODUCTION: Final = """\
 What Sigma's log sources and fields are in this project's records. It is one pySigma processing pipeline
-(`otel_fim.sigma.mapping.pipeline.otel_fim_pipeline`, for pySigma's own tools the plugin `otel_fim`), used for the stream
-and for the table. What tests mean is said in [detection](../detection.md).
+(`otel_fim.sigma.mapping.pipeline.otel_fim_pipeline`, for pySigma's own tools the plugin `otel_fim`), used for the
+stream and for the table. What tests mean is said in [detection](../detection.md).
 """
 _FIELDS: Final = """\
 A name with a dot is an attribute and is taken as it is ([attributes](attributes.md)), also when only others' records

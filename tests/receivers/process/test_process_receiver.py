@@ -226,6 +226,26 @@ class TestTold:
         if setting != "full":
             assert "hunter2" not in repr(host.records)
 
+    @pytest.mark.parametrize("before", [True, False])
+    @pytest.mark.parametrize("setting", ["none", "redacted"])
+    def test_parents_command_lines(self, host: Any, before: bool, setting: str) -> None:
+        arguments = ["mysql", "-c", "read x; sleep 0.3; exit 0", "-phunter2"]
+        started = subprocess.Popen(arguments, executable="/bin/sh", stdin=subprocess.PIPE) if before else None
+        host.start(command_line=setting)
+        parent = started or subprocess.Popen(arguments, executable="/bin/sh", stdin=subprocess.PIPE)
+        if not before:
+            host.wait(lambda: host.of(parent.pid))
+        parent.communicate(b"\n", timeout=20)
+        host.exited(parent.pid)
+
+        def children() -> list[Any]:
+            return [r for r in host.records if r.attributes.get(names.PROCESS_PARENT_PID) == parent.pid]
+
+        host.wait(lambda: len(children()) >= 2)
+        expected = None if setting == "none" else "mysql -c 'read x; sleep 0.3; exit 0' '-p[REDACTED]'"
+        for record in children():
+            assert record.attributes.get(names.PROCESS_PARENT_COMMAND_LINE) == expected
+
     def test_filters(self, host: Any, tmp_path: Path) -> None:
         program = tmp_path / "wanted"
         shutil.copy("/bin/sh", program)
