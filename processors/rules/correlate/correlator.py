@@ -16,6 +16,7 @@ from otel_fim.processors.rules.correlate.taken import Taken
 from otel_fim.processors.rules.correlate.waiting import RECORDS, Arrivals, Waiting
 from otel_fim.processors.rules.correlate.windows import Item
 from otel_fim.processors.rules.hits import Correlated
+from otel_fim.processors.rules.match.view import text_form
 from otel_fim.record import Record
 from otel_fim.sigma.ir import Rule, RuleSet
 
@@ -90,7 +91,7 @@ class Correlator:
         if time > now + self._ahead:
             time = now
         uid = record.attributes.get(names.LOG_RECORD_UID, "")
-        if not isinstance(uid, str) or len(uid) > _LONGEST_UID:
+        if not isinstance(uid, str) or len(uid) > _LONGEST_UID or not uid.isascii():
             uid = ""
         if uid:
             self._taken.note(uid, observed or time)
@@ -103,8 +104,9 @@ class Correlator:
 
     def _put(self, feeds: list[Feed], time: int, uid: str, record: Record) -> None:
         waiting = self._waiting
-        name = sys.intern(record.event_name)
-        kept = record if len(waiting) < RECORDS else None
+        name = sys.intern(text_form(record.event_name))
+        most = self._limits.max_bytes
+        kept = record if len(waiting) < RECORDS and waiting.bytes < most // 8 else None
         for feed in feeds:
             key = feed.key(record)
             if key is None:
@@ -116,8 +118,10 @@ class Correlator:
                     continue
             self._number += 1
             waiting.put(Item(time, uid, self._number, feed, key, value, name, kept, 1))
-        if waiting.bytes > self._limits.max_bytes // 4:
+        if waiting.bytes > most // 4:
             self._hurry()
+        if self._totals.bytes + waiting.bytes > most:
+            self._make_room()
 
     def due(self) -> list[Correlated]:
         """The findings that need no more waiting, of correlations that make findings of their own. To be called after
@@ -161,7 +165,7 @@ class Correlator:
 
     @property
     def waiting(self) -> int:
-        """Events that wait for stragglers."""
+        """Events that wait for stragglers, one for each correlation that they count in."""
         return len(self._waiting)
 
     @property
@@ -332,9 +336,9 @@ class Correlator:
         self._known = frozenset(found.uids)
         self._ready = found.ready
         self._stores, self._totals = stores, totals
+        self._number = len(found.waiting)
         for item in found.waiting:
-            self._number += 1
-            self._waiting.put(item._replace(number=self._number))
+            self._waiting.put(item)
         self._restored = True
         while self.groups > self._limits.max_groups:
             self._evict(Cause.GROUPS)

@@ -33,6 +33,10 @@ class ExactSum:
         else:
             self._fractions -= _scaled(number)
 
+    def size(self) -> int:
+        """Bytes of the sum's digits: some hundred where there are fractions."""
+        return (self._integers.bit_length() + self._fractions.bit_length()) // 7
+
     def over(self, count: int) -> float:
         """The sum divided by `count`, rounded once; infinite when it is beyond what a double holds."""
         total, divisor = self._integers, count

@@ -1,15 +1,20 @@
 """The state of correlations as bytes and back.
 
-A line `otel-fim correlations VERSION`, then JSON in zstd with a checksum. Groups stand under their correlation's id,
-with the fingerprint of its definition.
+A line `otel-fim correlations VERSION`, then lines of JSON in zstd with a checksum: the first has all that is no group,
+with the fingerprints of the correlations; each of the others some hundred groups of one correlation, so that neither
+side has all of it in memory twice.
 """
 
 from __future__ import annotations
 
+import gc
+import io
 import sys
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -27,6 +32,7 @@ else:
 VERSION: Final = 1
 _MARK: Final = b"otel-fim correlations "
 _LEVEL: Final = 1
+_ROWS: Final = 500
 
 
 class StateError(Exception):
@@ -49,38 +55,21 @@ class State:
 
 def dump(state: State) -> bytes:
     """The state as bytes."""
-    document = {
-        "now": state.now,
-        "newest": state.newest,
-        "horizon": state.horizon,
-        "since": state.since,
-        "uids": list(state.uids),
-        "observed": list(state.uids.values()),
-        "waiting": [
-            (
-                item.feed.plan.correlation.meta.id,
-                item.feed.rule_id,
-                *item[:2],
-                item.key,
-                item.value,
-                item.name,
-            )
-            for item in state.waiting
-        ],
-        "ready": [_finding(each) for each in state.ready],
-        "correlations": {
-            store.plan.correlation.meta.id: {
-                "fingerprint": store.plan.fingerprint,
-                "groups": [_group(key, window) for key, window in store.windows.items()],
-            }
-            for store in state.stores
-        },
-    }
     options: dict[int, int] = {
         zstd.CompressionParameter.compression_level: _LEVEL,
         zstd.CompressionParameter.checksum_flag: 1,
     }
-    return _MARK + b"%d\n" % VERSION + zstd.compress(orjson.dumps(document), options=options)
+    compressor = zstd.ZstdCompressor(options=options)
+    pieces = [_MARK + b"%d\n" % VERSION]
+    with _collector_resting():
+        pieces.append(compressor.compress(orjson.dumps(_head(state), option=orjson.OPT_APPEND_NEWLINE)))
+        for store in state.stores:
+            windows = iter(store.windows.items())
+            while rows := [_group(key, window) for key, window in islice(windows, _ROWS)]:
+                line = orjson.dumps([store.plan.correlation.meta.id, rows], option=orjson.OPT_APPEND_NEWLINE)
+                pieces.append(compressor.compress(line))
+    pieces.append(compressor.flush())
+    return b"".join(pieces)
 
 
 def load(data: bytes, stores: list[Store], feeds: Mapping[str, Sequence[Feed]]) -> tuple[State, list[str]]:
@@ -95,31 +84,61 @@ def load(data: bytes, stores: list[Store], feeds: Mapping[str, Sequence[Feed]]) 
             f"this is version {version.decode()} of the state of correlations, and {VERSION} is expected"
         )
     try:
-        document = orjson.loads(zstd.decompress(body))
-        return _loaded(document, stores, feeds)
-    except (zstd.ZstdError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        with _collector_resting(), zstd.open(io.BytesIO(body), "rb") as lines:
+            return _loaded(lines, stores, feeds)
+    except (zstd.ZstdError, EOFError) as error:
         raise StateError(f"the state of correlations is damaged: {error}") from error
-    except MemoryError as error:
-        raise StateError("the state of correlations is damaged: its size cannot be right") from error
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, StopIteration) as error:
+        raise StateError(f"the state of correlations is not as it is written: {error!r}") from error
+
+
+def _head(state: State) -> dict[str, Any]:
+    return {
+        "now": state.now,
+        "newest": state.newest,
+        "horizon": state.horizon,
+        "since": state.since,
+        "uids": list(state.uids),
+        "observed": list(state.uids.values()),
+        "waiting": [
+            (
+                item.feed.plan.correlation.meta.id,
+                item.feed.rule_id,
+                item.time,
+                item.mark,
+                item.key,
+                item.value,
+                item.name,
+            )
+            for item in state.waiting
+        ],
+        "ready": [_finding(each) for each in state.ready],
+        "correlations": {store.plan.correlation.meta.id: store.plan.fingerprint for store in state.stores},
+    }
 
 
 def _loaded(
-    document: Any, stores: list[Store], feeds: Mapping[str, Sequence[Feed]]
+    lines: Iterable[bytes], stores: list[Store], feeds: Mapping[str, Sequence[Feed]]
 ) -> tuple[State, list[str]]:
-    kept = document["correlations"]
-    same: dict[str, Plan] = {}
-    for store in stores:
-        rule_id = store.plan.correlation.meta.id
-        if rule_id in kept and kept[rule_id]["fingerprint"] == store.plan.fingerprint:
-            same[rule_id] = store.plan
-            for row in kept[rule_id]["groups"]:
-                _fill(store, row)
+    rest = iter(lines)
+    head = orjson.loads(next(rest))
+    kept = head["correlations"]
+    same = {
+        store.plan.correlation.meta.id: store
+        for store in stores
+        if kept.get(store.plan.correlation.meta.id) == store.plan.fingerprint
+    }
+    for line in rest:
+        rule_id, rows = orjson.loads(line)
+        if rule_id in same:
+            for row in rows:
+                _fill(same[rule_id], row)
     by_rule = {(feed.plan.correlation.meta.id, rule_id): feed for rule_id in feeds for feed in feeds[rule_id]}
     waiting = [
         Item(
             _number(time),
             _text(mark),
-            0,
+            number,
             by_rule[rule_id, referred],
             _key(key),
             value,
@@ -127,22 +146,34 @@ def _loaded(
             None,
             1,
         )
-        for rule_id, referred, time, mark, key, value, name in document["waiting"]
+        for number, (rule_id, referred, time, mark, key, value, name) in enumerate(head["waiting"])
         if rule_id in same
     ]
-    ready = [_found(same[row[0]], row) for row in document["ready"] if row[0] in same]
-    uids = dict(zip(map(_text, document["uids"]), map(_number, document["observed"]), strict=True))
+    ready = [_found(same[row[0]].plan, row) for row in head["ready"] if row[0] in same]
+    uids = dict(zip(map(_text, head["uids"]), map(_number, head["observed"]), strict=True))
     state = State(
-        _number(document["now"]),
-        _number(document["newest"]),
-        _number(document["horizon"]),
-        _number(document["since"]),
+        _number(head["now"]),
+        _number(head["newest"]),
+        _number(head["horizon"]),
+        _number(head["since"]),
         uids,
         waiting,
         ready,
         stores,
     )
     return state, [rule_id for rule_id in kept if rule_id not in same]
+
+
+@contextmanager
+def _collector_resting() -> Iterator[None]:
+    """Many small objects are made that have no cycles; looking for some takes longer than making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 # --- Parts -------------------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ class Distinct(Window):
         known = self._counts.get(text)
         if known is None:
             self._counts[text] = 1
-            self._texts_size += sys.getsizeof(text) + 130
+            self._texts_size += sys.getsizeof(text) + 60
         else:
             self._counts[text] = known + 1
 
@@ -209,7 +209,7 @@ class Distinct(Window):
                 counts[text] = left
             else:
                 del counts[text]
-                self._texts_size -= sys.getsizeof(text) + 130
+                self._texts_size -= sys.getsizeof(text) + 60
 
     def _drop(self, count: int) -> None:
         super()._drop(count)
@@ -239,7 +239,7 @@ class Total(_Numbers):
     """The sum."""
 
     __slots__ = ("_sum",)
-    BASE = _Numbers.BASE + 420  # the exact sum of fractions is an integer of up to 280 bytes
+    BASE = _Numbers.BASE + 110
 
     def __init__(self, plan: Plan, key: Key) -> None:
         super().__init__(plan, key)
@@ -249,6 +249,9 @@ class Total(_Numbers):
         super().push(item)
         self._numbers.append(item.value)  # type: ignore[arg-type]
         self._sum.add(item.value)  # type: ignore[arg-type]
+
+    def size(self) -> int:
+        return super().size() + self._sum.size()
 
     def measure(self, plan: Plan) -> tuple[float, bool]:
         value = self._sum.over(1)
