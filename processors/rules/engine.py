@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from functools import partial
 
 from otel_fim import names
 from otel_fim.names import events
@@ -34,12 +36,14 @@ class Engine:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         """Raises `ValueError` for a time zone that this host does not know."""
-        self._correlator = Correlator(
+        self._begin = partial(
+            Correlator,
             ruleset,
             lateness_nano=lateness_nano,
             limits=StateLimits() if limits is None else limits,
             clock=clock,
         )
+        self._correlator = self._begin()
         self._wanted = frozenset(
             rule.meta.id for rule in ruleset.rules if self._correlator.wants(rule.meta.id)
         )
@@ -51,6 +55,13 @@ class Engine:
         """Whether correlations took or found anything since this was last set to false."""
         self.uids = Uids(clock)
         """Gives the ids of records and findings."""
+
+    def anew(self) -> Engine:
+        """An engine for the same rules that remembers nothing. What was compiled is shared, so it costs little."""
+        engine = copy(self)
+        engine._correlator = self._begin()
+        engine.is_changed = False
+        return engine
 
     @property
     def rejected(self) -> Sequence[Rejected]:

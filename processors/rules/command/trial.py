@@ -85,7 +85,6 @@ class _Bench:
         self._by_id = {rule.meta.id: rule for rule in everything}
         self._now = 0
         self._engine = Engine(ruleset, clock=lambda: self._now)
-        self._fresh = self._engine.state()
 
     def outcome(self, rule: Rule | Correlation, case: Case, path: str) -> Outcome:
         found = self._run(case.records)
@@ -110,8 +109,8 @@ class _Bench:
 
     def _run(self, records: Sequence[Record]) -> list[Hit | Correlated]:
         self._now = max(record.time_unix_nano for record in records)
-        self._engine.restore(self._fresh)
-        return [*self._engine.process(records), *self._engine.flush()]
+        engine = self._engine.anew()
+        return [*engine.process(records), *engine.flush()]
 
     def _why(self, rule: Rule | Correlation, case: Case, found: Sequence[Hit | Correlated]) -> Iterator[str]:
         if isinstance(rule, Correlation):

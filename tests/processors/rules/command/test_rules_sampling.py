@@ -143,3 +143,10 @@ def test_one_case_leaves_nothing_for_the_next(rules: Path) -> None:
         )
     )
     assert [outcome.passed for outcome in outcomes(rules)] == [True] * 5
+
+
+def test_a_case_of_later_does_not_make_the_next_one_late(rules: Path, change: Change) -> None:
+    change(
+        "records:\n", "records:\n      - {body: x, time: 2027-01-01T00:00:00Z}\n", "cron_shell.samples.yml"
+    )
+    assert all(outcome.passed for outcome in outcomes(rules))
