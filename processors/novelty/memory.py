@@ -20,7 +20,8 @@ WINDOW_DAYS: Final = 30
 _WINDOW: Final = (1 << WINDOW_DAYS) - 1
 _COUNT: Final = len(NOVELTY_KINDS)
 _SHARED_LIMIT: Final = 65_536
-_CACHE_LIMIT: Final = 4_096
+_CACHE_LIMIT: Final = 8_192
+_CACHE_CHARACTERS: Final = 1_024
 _SILENT_SECONDS: Final = DAY_SECONDS
 NEVER: Final = -1
 
@@ -53,11 +54,6 @@ class Host:
     (seconds that the agent ran)."""
     cache_until: int = 0
 
-    def remember(self, seen: Seen, rare: tuple[str, ...]) -> None:
-        if len(self.cache) >= _CACHE_LIMIT:
-            self.cache.clear()
-        self.cache[seen] = rare
-
 
 @dataclass(slots=True, frozen=True)
 class Eviction:
@@ -77,6 +73,7 @@ class Memory:
         self._no_room_before = 0
         self._quota = [max(16, max_entries * SHARES[kind] // 100) for kind in NOVELTY_KINDS]
         self._size = [0] * _COUNT
+        self._cached = 0
         self._told: set[Eviction] = set()
         self._told_day = NEVER
         self._shared: dict[int, int] = {}
@@ -138,6 +135,18 @@ class Memory:
             days = (known & _WINDOW) << past if past < WINDOW_DAYS else 0
             known = self._put(things, key, pack(day, days | 1))
         return (known & _WINDOW).bit_count()
+
+    def cache(self, host: Host, seen: Seen, rare: tuple[str, ...]) -> None:
+        """Notes that nothing more can come of what was seen today. A few thousand for all hosts together; what is very
+        long is looked at each time."""
+        if sum(map(len, seen)) > _CACHE_CHARACTERS:
+            return
+        if self._cached >= _CACHE_LIMIT:
+            self._cached = 0
+            for each in self.hosts.values():
+                each.cache.clear()
+        self._cached += 1
+        host.cache[seen] = rare
 
     def _put(self, things: dict[int, int], key: int, value: int) -> int:
         # Most things were seen on the same days as others: one integer object serves them all.

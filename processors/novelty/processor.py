@@ -202,7 +202,7 @@ class NoveltyProcessor(Processor[NoveltyConfig]):
             if host.evicted[index] != NEVER and day - host.evicted[index] <= WINDOW_DAYS:
                 uncertain.append(kind)
         # What was new a moment ago is rare from now on.
-        host.remember(seen, tuple(rare_next))
+        memory.cache(host, seen, tuple(rare_next))
         if _is_settled(record):
             return
         attributes = record.attributes

@@ -146,8 +146,8 @@ class WorkingHours(ConfigModel):
     """When work begins, `HH:MM`."""
     end: TimeOfDay = "19:00"
     """When work ends, `HH:MM`; earlier than `start` means the next day, `24:00` the end of the day."""
-    timezone: Zone = "UTC"
-    """The time zone of these hours, as `Europe/Zurich`."""
+    timezone: Zone = "local"
+    """The time zone of these hours: `local` for the host's own, `UTC`, or a name such as `Europe/Zurich`."""
 
     @model_validator(mode="after")
     def _some_time(self) -> WorkingHours:

@@ -48,14 +48,16 @@ def _time_of_day(value: str) -> str:
     return value
 
 
-def zone_of(value: str) -> ZoneInfo:
-    """The time zone of an IANA name. Raises `ValueError`."""
+def zone_of(value: str) -> ZoneInfo | None:
+    """The time zone of an IANA name; None, the host's own, for `local`. Raises `ValueError`."""
+    if value == "local":
+        return None
     try:
         return ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(
-            f"{value!r} is no time zone that this host knows; write it like 'UTC' or 'Europe/Zurich', and install "
-            "tzdata if it is missing"
+            f"{value!r} is no time zone that this host knows; write it like 'local', 'UTC' or 'Europe/Zurich', and "
+            "install tzdata if it is missing"
         ) from None
 
 

@@ -30,13 +30,13 @@ class Hours:
         self._days = frozenset(_DAYS.index(day) for day in hours.days)
         self._start, self._end = minute_of_day(hours.start), minute_of_day(hours.end)
         self._zone = zone_of(hours.timezone)
-        self._name = hours.timezone
+        self._name = "local time" if self._zone is None else hours.timezone
 
     def off(self, unix_nano: int) -> str | None:
         """The weekday, time and zone when nobody works; None in working hours and for a time that is none."""
         try:
             local = (_EPOCH + timedelta(seconds=unix_nano // 1_000_000_000)).astimezone(self._zone)
-        except (OverflowError, ValueError):
+        except (OverflowError, ValueError, OSError):
             return None
         minute, day = local.hour * 60 + local.minute, local.weekday()
         if self._start < self._end:

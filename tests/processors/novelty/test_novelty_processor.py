@@ -331,6 +331,16 @@ def test_hosts_are_bounded_and_a_silent_one_makes_room(make_world: Callable[...,
     assert _first(world.run("/usr/bin/a", host="one")) is None
 
 
+def test_what_is_cached_is_bounded(make_world: Callable[..., Any]) -> None:
+    world = make_world(learning_period=0)
+    for number in range(9000):
+        world.run(f"/usr/bin/{'x' * (number % 90)}{'y' * (number // 90)}", host=f"host-{number % 50}")
+    hosts = world.processor._memory.hosts.values()
+    assert sum(len(host.cache) for host in hosts) <= 8192
+    world.run("/" + "z" * 5000, host="host-0")
+    assert all(len(seen[1]) < 1024 for host in hosts for seen in host.cache)
+
+
 def test_hostile_values(make_world: Callable[..., Any]) -> None:
     world = make_world(learning_period=0)
     for value in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -128,9 +129,28 @@ def test_off_hours_are_local(make_world: Callable[..., Any], when: str, is_off: 
 def test_a_night_shift_belongs_to_the_day_it_began(
     make_world: Callable[..., Any], when: str, is_off: bool
 ) -> None:
-    world = make_world(working_hours={"start": "22:00", "end": "05:00"})
+    world = make_world(working_hours={"start": "22:00", "end": "05:00", "timezone": "UTC"})
     world.wall = datetime.fromisoformat(when).timestamp()
     assert ("+6 off_hours" in _drivers(world.find()[0])) == is_off
+
+
+def test_hours_are_the_hosts_own_unless_a_zone_is_named(
+    make_world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(working_hours={"start": "08:00", "end": "18:00"})
+    world.wall = datetime.fromisoformat("2026-01-13T22:00:00Z").timestamp()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "America/Los_Angeles")
+            time.tzset()
+            assert "+6 off_hours" not in _drivers(world.find()[0])
+            patch.setenv("TZ", "Asia/Tokyo")
+            time.tzset()
+            (record,) = world.find(FILE_PATH="/b")
+    finally:
+        time.tzset()
+    assert "+6 off_hours" in _drivers(record)
+    assert "on Wednesday 07:00 local time (+6)" in str(record.attributes[names.OTEL_FIM_RISK_EXPLANATION])
 
 
 def test_a_planned_change(make_world: Callable[..., Any]) -> None:
