@@ -59,7 +59,6 @@ class TestTold:
         assert attributes[names.PROCESS_USER_NAME] == "root"
         assert attributes[names.PROCESS_GROUP_ID] == "0"
         assert attributes[names.PROCESS_SESSION_LEADER_PID] == process.pid
-        assert attributes[names.PROCESS_GROUP_LEADER_PID] == process.pid
         assert attributes[names.PROCESS_INTERACTIVE] is False
         assert attributes[names.OTEL_FIM_PROCESS_BACKEND] == "proc_connector"
         ancestors = attributes[names.OTEL_FIM_PROCESS_ANCESTORS]
@@ -109,7 +108,14 @@ class TestTold:
 
     def test_a_shell_that_becomes_another_program(self, host: Any) -> None:
         host.start()
-        process = run("/bin/sh", "-c", "sleep 0.3; exec /bin/sleep 0.2")
+        with subprocess.Popen(
+            ["/bin/sh", "-c", "read go; exec /bin/sleep 300"], stdin=subprocess.PIPE
+        ) as process:
+            host.wait(lambda: host.of(process.pid))
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+            host.wait(lambda: len(host.of(process.pid)) == 2)
+            process.kill()
         host.exited(process.pid)
         records = host.of(process.pid)
         assert host.actions(process.pid) == ["exec", "exec", "exited"]
@@ -176,7 +182,9 @@ class TestTold:
             if directory.stat().st_uid == 0 and str(directory).startswith("/tmp/"):
                 directory.chmod(0o755)
         host.start()
-        process = run(str(program), "0.2", user=65534, group=65534, extra_groups=[])
+        with subprocess.Popen([program, "300"], user=65534, group=65534, extra_groups=[]) as process:
+            host.wait(lambda: host.of(process.pid))
+            process.kill()
         record = host.exited(process.pid)
         assert record.attributes[names.PROCESS_USER_ID] == 0
         assert record.attributes[names.PROCESS_REAL_USER_ID] == 65534
