@@ -268,7 +268,7 @@ class TestTold:
         host.exited(other.pid)
         told = {r.attributes.get(names.PROCESS_EXECUTABLE_PATH) for r in host.records}
         assert told - {None} == {str(program), TRUE}
-        children = [r for r in host.records if r.attributes[names.PROCESS_PARENT_PID] == process.pid]
+        children = [r for r in host.records if r.attributes.get(names.PROCESS_PARENT_PID) == process.pid]
         assert children == []
 
     def test_the_agents_own_are_not_told(self, host: Any) -> None:
