@@ -79,7 +79,10 @@ MERGES = (
         (b"title: x\ndetection: {a: [x], condition: a}\n", "log source"),
         (b"logsource: {product: linux}\ndetection: {a: [x], condition: a}\n", "title"),
         (b"title: [x]\nlogsource: {product: linux}\ndetection: {a: [x], condition: a}\n", "title"),
-        (b"title: x\nid: 5\nlogsource: {product: linux}\ndetection: {a: [x], condition: a}\n", "pySigma"),
+        (
+            b"title: x\nid: 5\nlogsource: {product: linux}\ndetection: {a: [x], condition: a}\n",
+            "UUID, as text",
+        ),
         (b"title: x\nid: nonsense\nlogsource: {product: linux}\ndetection: {a: [x], condition: a}\n", "UUID"),
         (
             b"title: x\nlevel: urgent\nlogsource: {product: linux}\ndetection: {a: [x], condition: a}\n",
@@ -106,6 +109,32 @@ MERGES = (
         (b"a: &a {b: {c: *a}}\n", "stands within what it names"),
         (b"a: " + b"9" * 10_000, "invalid YAML|neither"),
         (b"x: *nothing\n", "invalid YAML"),
+        (
+            b"title: x\nlogsource: {product: linux}\ndetection: {a: {a.b|windash|contains: ["
+            + b", ".join(b"'-a -b -c %d'" % n for n in range(20_000))
+            + b"]}, condition: a}\n",
+            "with windash at most 500",
+        ),
+        (
+            b"title: x\nlogsource: {product: linux}\ndetection: {a: {a.b: ["
+            + b", ".join(b"v%d" % n for n in range(20_000))
+            + b"]}, condition: a"
+            + b" or a" * 500
+            + b"}\n",
+            "make it several rules",
+        ),
+        (
+            b"title: x\nlogsource: {product: linux}\ndetection: {a: {a.b: c}, condition: ["
+            + b"a, " * 5000
+            + b"]}\n",
+            "at most 100",
+        ),
+        (
+            b"title: x\nlogsource: {product: linux}\ndetection: {a: {a.b|re: '"
+            + b"x" * 9000
+            + b"'}, condition: a}\n",
+            "9000",
+        ),
     ],
 )
 def test_bad_files_are_named(folder: Path, content: bytes, words: str) -> None:

@@ -76,7 +76,13 @@ def documents(file: RuleFile, text: str, limits: LoadLimits) -> Iterator[Documen
 
 
 def _called(content: object) -> str:
-    return "list" if isinstance(content, list) else "text" if isinstance(content, str) else type(content).__name__
+    return (
+        "list"
+        if isinstance(content, list)
+        else "text"
+        if isinstance(content, str)
+        else type(content).__name__
+    )
 
 
 def _check_depth(text: str, limits: LoadLimits) -> None:
@@ -93,7 +99,9 @@ def _check_depth(text: str, limits: LoadLimits) -> None:
                 depth += 1
                 if depth > limits.nesting:
                     line = event.start_mark.line + 1 if event.start_mark else 1
-                    raise BadDocumentError(line, f"more than {limits.nesting} lists and mappings within each other")
+                    raise BadDocumentError(
+                        line, f"more than {limits.nesting} lists and mappings within each other"
+                    )
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     except yaml.YAMLError:

@@ -149,6 +149,9 @@ class _Reader:
     def read(self) -> str:
         """Reads to the end; gives the reason when it is not reached in time."""
         began = time.monotonic()
+        # select(2) takes no descriptors beyond 1023, and the agent may have more.
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
         while True:
             now = time.monotonic()
             # Time that this machine gives to others is not the file's: the limit is wide, the deadline is firm.
@@ -157,7 +160,7 @@ class _Reader:
             )
             if left <= 0:
                 return "it takes too long" if self._deadline > now else "the time for all of it is over"
-            if not select.select([self._descriptor], [], [], left)[0]:
+            if not poll.poll(left * 1000):
                 continue
             data = os.read(self._descriptor, _CHUNK)
             if not data:

@@ -17,7 +17,7 @@ class LoadLimits:
     """Lists and mappings within each other in a document."""
     nodes: int = 100_000
     """Values of one document, with those that aliases stand for."""
-    memory_bytes: int = 2 * 2**30
+    memory_bytes: int = 2**30
     """`load_isolated`: address space of the child process."""
     seconds: float = 300.0
     """`load_isolated`: how long all of it may take."""

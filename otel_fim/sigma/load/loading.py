@@ -72,6 +72,8 @@ class Loading:
         try:
             if "action" in content:
                 raise ValueError("`action` is Sigma 1's: write each rule as a document of its own")
+            if not isinstance(content.get("id", ""), str):
+                raise ValueError("the id must be a UUID, as text")
             if not kinds:
                 raise ValueError("it has neither detection nor correlation nor filter, so it is no rule")
             if len(kinds) > 1:

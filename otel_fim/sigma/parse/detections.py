@@ -17,10 +17,16 @@ from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections
 from sigma.types import SigmaExpansion, SigmaNumber, SigmaString, SigmaType, SpecialChars, sigma_type
 
 from otel_fim.sigma.parse.modifiers import MODIFIERS
+from otel_fim.sigma.parse.policy import POLICY
 
 MAX_CONDITION: Final = 4096
 """Characters of a condition."""
 _MAX_PARENTHESES: Final = 20
+_MAX_WINDASH: Final = 500
+"""Values with `windash`, each of which stands for up to 125."""
+_MAX_CONDITIONS: Final = 100
+_MAX_WORK: Final = 1_000_000
+"""Values of all selections times words of all conditions: what the lowered condition may hold at most."""
 _NOT_SELECTIONS: Final = ("condition", "rules", "timeframe")
 _ANYWHERE: Final = SpecialChars.WILDCARD_MULTI
 
@@ -50,6 +56,12 @@ def detections_of(section: object, what: str = "detection") -> SigmaDetections:
         if not isinstance(name, str):
             raise MalformedError(f"the selection {name!r} must have a text as its name: put it in quotes")
     made = SigmaDetections(detections=found, condition=conditions)
+    values = sum(_count(each) for each in found.values())
+    words = sum(len(each.split()) for each in conditions)
+    if values * words > _MAX_WORK:
+        raise MalformedError(
+            f"{values} values in conditions of {words} words are too many: make it several rules"
+        )
     for each in made.parsed_condition:
         try:
             each.parse(postprocess=False)
@@ -81,6 +93,8 @@ def _conditions(condition: object, what: str) -> list[str]:
     conditions = condition if isinstance(condition, list) else [condition]
     if not conditions:
         raise MalformedError(f"{what} has no condition")
+    if len(conditions) > _MAX_CONDITIONS:
+        raise MalformedError(f"{what} has {len(conditions)} conditions; at most {_MAX_CONDITIONS} are taken")
     for each in conditions:
         if not isinstance(each, str):
             raise MalformedError(f"the condition {each!r} must be a text")
@@ -95,6 +109,17 @@ def _conditions(condition: object, what: str) -> list[str]:
         if "|" in each:
             raise MalformedError("a pipe in a condition is Sigma 1's: write a correlation document")
     return list(conditions)
+
+
+def _count(detection: SigmaDetection) -> int:
+    return sum(
+        _count(each) if isinstance(each, SigmaDetection) else sum(map(_size, each.value))
+        for each in detection.detection_items
+    )
+
+
+def _size(value: SigmaType) -> int:
+    return len(value.values) if isinstance(value, SigmaExpansion) else 1
 
 
 def _depth(condition: str) -> int:
@@ -116,7 +141,12 @@ def _item(key: object, value: object, selection: str) -> SigmaDetectionItem:
     if "all" in modifiers and len(values) == 1 and isinstance(value, list):
         kinds.remove(MODIFIERS["all"])
     expression = SigmaRegularExpressionModifier in kinds
-    item = SigmaDetectionItem(field or None, kinds, [_value(each, key, expression) for each in values])
+    if "windash" in modifiers and len(values) > _MAX_WINDASH:
+        raise MalformedError(
+            f"{key!r} has {len(values)} values; with windash at most {_MAX_WINDASH} are taken"
+        )
+    given = [_value(each, key, expression) for each in values]
+    item = SigmaDetectionItem(field or None, kinds, given, policy=POLICY)
     if item.field is None and not {SigmaStartswithModifier, SigmaEndswithModifier} & {
         base for kind in kinds for base in kind.__mro__
     }:
