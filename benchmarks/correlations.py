@@ -1,7 +1,7 @@
 """Correlations with many groups, against their bound: `python -m benchmarks.correlations [RECORDS [GROUPS]]`.
 
 10 million records in 100,000 groups by default, 20,000 a second by their own time, in batches of 500; windows of an
-hour, so that nothing is ever over. Each row runs in a process of its own. Records per second are of the processor's time
+hour, so that nothing is ever over. Each row runs in a process of its own. Records per second are of the processor time
 that the engine takes, not of the making of records. Memory is what the process has more than before the first record.
 Where all does not fit, evidence gets shorter first, then the groups that were active least recently are given up.
 """
@@ -12,6 +12,7 @@ import multiprocessing
 import random
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,8 +77,8 @@ class Row:
     read: float
 
 
-def run(records: int = _RECORDS, groups: int = _GROUPS) -> list[Row]:
-    """All measurements."""
+def run(records: int = _RECORDS, groups: int = _GROUPS) -> Iterator[Row]:
+    """The measurements, each when it is done."""
     cases = [
         Case(CorrelationType.EVENT_COUNT, 1024 * _MIB, records, groups),
         Case(CorrelationType.EVENT_COUNT, 64 * _MIB, records, groups),
@@ -85,7 +86,7 @@ def run(records: int = _RECORDS, groups: int = _GROUPS) -> list[Row]:
         Case(CorrelationType.VALUE_COUNT, 128 * _MIB, records, groups),
     ]
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        return pool.map(_measure, cases, chunksize=1)
+        yield from pool.imap(_measure, cases)
 
 
 def _ruleset(kind: CorrelationType) -> RuleSet:
@@ -190,7 +191,7 @@ def main() -> None:
             f"{row.written:.2f}",
             f"{row.read:.2f}",
         ]
-        print("| " + " | ".join(cells) + " |")
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from otel_fim.processors.rules.correlate.limits import Cause, Eviction, StateLim
 from otel_fim.processors.rules.correlate.plan import Feed, Key, Plan, compile_plans
 from otel_fim.processors.rules.correlate.store import Store, Totals
 from otel_fim.processors.rules.correlate.taken import Taken
-from otel_fim.processors.rules.correlate.waiting import RECORDS, Arrivals, Waiting
+from otel_fim.processors.rules.correlate.waiting import RECORDS, Arrivals, Waiting, size_of
 from otel_fim.processors.rules.correlate.windows import Item
 from otel_fim.processors.rules.hits import Correlated
 from otel_fim.processors.rules.match.view import text_form
@@ -104,7 +104,8 @@ class Correlator:
 
     def _put(self, feeds: list[Feed], time: int, uid: str, record: Record) -> None:
         waiting = self._waiting
-        name = sys.intern(text_form(record.event_name))
+        name = record.event_name
+        name = sys.intern(name if name.isascii() else text_form(name))
         most = self._limits.max_bytes
         kept = record if len(waiting) < RECORDS and waiting.bytes < most // 8 else None
         for feed in feeds:
@@ -117,7 +118,8 @@ class Correlator:
                 if value is None:
                     continue
             self._number += 1
-            waiting.put(Item(time, uid, self._number, feed, key, value, name, kept, 1))
+            size = size_of(key, kept)
+            waiting.put(Item(time, uid, self._number, feed, key, value, name, kept, 1, size))
         if waiting.bytes > most // 4:
             self._hurry()
         if self._totals.bytes + waiting.bytes > most:
@@ -180,30 +182,25 @@ class Correlator:
         if horizon <= self._horizon:
             return
         self._horizon = horizon
-        waiting = self._waiting
-        while True:
-            time = waiting.first_time()
-            if time is None or time >= horizon:
-                return
-            self._instant(time)
-
-    def _instant(self, time: int) -> None:
-        waiting = self._waiting
-        item = waiting.take()
-        if waiting.first_time() != time:
+        take = self._waiting.take
+        while items := take(horizon):
+            if len(items) > 1:
+                self._instant(items)
+                continue
             # One event at this instant, as nearly always.
+            item = items[0]
             plan = item.feed.plan
-            found = self._look(plan, item.key, time, [item])
+            found = self._look(plan, item.key, item.time, items)
             if found is not None:
                 todo: dict[int, dict[Key, list[Item]]] = {}
                 self._found(plan, found, todo)
-                self._look_at_all(time, todo)
-            return
-        todo = {item.feed.plan.index: {item.key: [item]}}
-        while waiting.first_time() == time:
-            item = waiting.take()
+                self._look_at_all(item.time, todo)
+
+    def _instant(self, items: list[Item]) -> None:
+        todo: dict[int, dict[Key, list[Item]]] = {}
+        for item in items:
             todo.setdefault(item.feed.plan.index, {}).setdefault(item.key, []).append(item)
-        self._look_at_all(time, todo)
+        self._look_at_all(items[0].time, todo)
 
     def _look_at_all(self, time: int, todo: dict[int, dict[Key, list[Item]]]) -> None:
         """Looks at the groups of one instant; a correlation comes after all that it refers to."""
@@ -220,7 +217,7 @@ class Correlator:
     def _look(self, plan: Plan, key: Key, time: int, items: list[Item]) -> Correlated | None:
         found = self._stores[plan.index].look(key, time, items, self._most)
         if self._totals.groups > self._limits.max_groups:
-            self._evict(Cause.GROUPS)
+            self._thin_out()
         if self._totals.bytes + self._waiting.bytes > self._limits.max_bytes:
             self._make_room()
         return found
@@ -236,7 +233,7 @@ class Correlator:
                 continue
             key = feed.key_of(found.group)
             item = Item(
-                found.time_unix_nano, found.evidence, 0, feed, key, value, "", found.last, found.count
+                found.time_unix_nano, found.evidence, 0, feed, key, value, "", found.last, found.count, 0
             )
             if feed.plan.index not in todo:
                 new.append(feed.plan.index)
@@ -261,21 +258,23 @@ class Correlator:
             self._most = max(_LEAST_EVIDENCE, self._most // 2)
             for store in self._stores:
                 store.trim(self._most)
-        while self.memory_bytes > self._limits.max_bytes and self.groups:
-            self._evict(Cause.BYTES)
+        if self.memory_bytes > self._limits.max_bytes:
+            enough = _eased(self._limits.max_bytes)
+            while self.memory_bytes > enough and self.groups:
+                store = max(self._stores, key=lambda each: each.bytes)
+                store.evict()
+                self._lost(store.plan, Cause.BYTES, 1)
 
-    def _evict(self, cause: Cause) -> None:
-        if cause is Cause.GROUPS:
-            for store in self._stores:
-                store.sweep(self._horizon)
-            if self.groups <= self._limits.max_groups:
-                return
-            store = max(self._stores, key=lambda each: len(each.windows))
-        else:
-            store = max(self._stores, key=lambda each: each.bytes)
-        if store.windows:
-            store.evict()
-            self._lost(store.plan, cause, 1)
+    def _thin_out(self) -> None:
+        """There are too many groups."""
+        for store in self._stores:
+            store.sweep(self._horizon)
+        if self.groups > self._limits.max_groups:
+            enough = max(0, _eased(self._limits.max_groups))
+            while self.groups > enough:
+                store = max(self._stores, key=lambda each: len(each.windows))
+                store.evict()
+                self._lost(store.plan, Cause.GROUPS, 1)
 
     def _hurry(self) -> None:
         """Too much waits: the oldest is looked at before its time."""
@@ -340,8 +339,8 @@ class Correlator:
         for item in found.waiting:
             self._waiting.put(item)
         self._restored = True
-        while self.groups > self._limits.max_groups:
-            self._evict(Cause.GROUPS)
+        if self.groups > self._limits.max_groups:
+            self._thin_out()
         if self.memory_bytes > self._limits.max_bytes:
             self._make_room()
         return forgotten
@@ -394,3 +393,8 @@ class Correlator:
 
     def _was_told(self, found: Correlated) -> bool:
         return (found.correlation.meta.id, found.time_unix_nano, found.group) in self._told
+
+
+def _eased(bound: int) -> int:
+    """What is left of a bound that was reached: room for some that come next, so that not each has to make its own."""
+    return bound - bound // 100

@@ -21,6 +21,7 @@ import orjson
 
 from otel_fim.processors.rules.correlate.plan import Feed, Plan
 from otel_fim.processors.rules.correlate.store import Store
+from otel_fim.processors.rules.correlate.waiting import size_of
 from otel_fim.processors.rules.correlate.windows import Item, Window
 from otel_fim.processors.rules.hits import Correlated, Seen
 
@@ -135,17 +136,7 @@ def _loaded(
                 _fill(same[rule_id], row)
     by_rule = {(feed.plan.correlation.meta.id, rule_id): feed for rule_id in feeds for feed in feeds[rule_id]}
     waiting = [
-        Item(
-            _number(time),
-            _text(mark),
-            number,
-            by_rule[rule_id, referred],
-            _key(key),
-            value,
-            sys.intern(name),
-            None,
-            1,
-        )
+        _item(by_rule[rule_id, referred], number, time, mark, key, value, name)
         for number, (rule_id, referred, time, mark, key, value, name) in enumerate(head["waiting"])
         if rule_id in same
     ]
@@ -177,6 +168,12 @@ def _collector_resting() -> Iterator[None]:
 
 
 # --- Parts -------------------------------------------------------------------------------------------------
+
+
+def _item(feed: Feed, number: int, time: Any, mark: Any, key: Any, value: Any, name: str) -> Item:
+    texts = _key(key)
+    size = size_of(texts, None)
+    return Item(_number(time), _text(mark), number, feed, texts, value, sys.intern(name), None, 1, size)
 
 
 def _group(key: tuple[str, ...], window: Window) -> tuple[Any, ...]:

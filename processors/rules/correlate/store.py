@@ -51,7 +51,7 @@ class Store:
             if not window.cut:
                 window.cut = True
                 self.cut += 1
-        if len(window.trail) > 4 * most:
+        if plan.chained or len(window.trail) > 4 * most:
             window.trim(most)
         value, holds = window.measure(plan)
         news = holds and not window.held

@@ -6,7 +6,9 @@ from collections import deque
 from heapq import heappop, heappush
 from typing import Final
 
+from otel_fim.processors.rules.correlate.plan import Key
 from otel_fim.processors.rules.correlate.windows import Item
+from otel_fim.record import Record
 
 RECORDS: Final = 1000
 """So many of the events that wait keep their record, for the finding that they may make."""
@@ -26,7 +28,7 @@ class Waiting:
         return len(self._row) + len(self._stragglers)
 
     def put(self, item: Item) -> None:
-        self.bytes += _size(item)
+        self.bytes += item.size
         row = self._row
         if not row or item > row[-1]:
             row.append(item)
@@ -40,21 +42,38 @@ class Waiting:
             return row[0].time if row else None
         return min(row[0].time, stragglers[0].time) if row else stragglers[0].time
 
-    def take(self) -> Item:
-        """Takes out the oldest."""
+    def take(self, before: int) -> list[Item]:
+        """Takes out all that happened at the instant of the oldest, in order; none when that is not before `before`."""
         row, stragglers = self._row, self._stragglers
-        item = row.popleft() if not stragglers or (row and row[0] < stragglers[0]) else heappop(stragglers)
-        self.bytes -= _size(item)
-        return item
+        if not stragglers:
+            if not row or row[0].time >= before:
+                return []
+            item = row.popleft()
+            self.bytes -= item.size
+            items, time = [item], item.time
+            while row and row[0].time == time:
+                item = row.popleft()
+                self.bytes -= item.size
+                items.append(item)
+            return items
+        first = self.first_time()
+        items = []
+        while first is not None and first < before and self.first_time() == first:
+            first_in_row = row and (not stragglers or row[0] < stragglers[0])
+            item = row.popleft() if first_in_row else heappop(stragglers)
+            self.bytes -= item.size
+            items.append(item)
+        return items
 
     def items(self) -> list[Item]:
         """All that wait, in order."""
         return sorted([*self._row, *self._stragglers])
 
 
-def _size(item: Item) -> int:
-    size = _ITEM_BYTES + sum([len(text) for text in item.key])
-    return size if item.record is None else size + _RECORD_BYTES
+def size_of(key: Key, record: Record | None) -> int:
+    """What an event weighs while it waits."""
+    size = _ITEM_BYTES + sum(map(len, key))
+    return size if record is None else size + _RECORD_BYTES
 
 
 class Arrivals:

@@ -33,6 +33,9 @@ class Item(NamedTuple):
     name: str
     record: Record | None
     weight: int
+    """How many records it rests on."""
+    size: int
+    """Bytes while it waits."""
 
 
 class Window:
@@ -99,9 +102,17 @@ class Window:
         return count, plan.meets(count)
 
     def trim(self, evidence: int) -> None:
-        """Keeps this many marks at most."""
-        if len(self.trail) > 2 * evidence:
-            del self.trail[: len(self.trail) - 2 * evidence]
+        """Keeps the marks of about this many of the newest records."""
+        trail = self.trail
+        if self.weights is not None:
+            records = kept = 0
+            while records < evidence and 2 * kept < len(trail):
+                kept += 1
+                mark = trail[-2 * kept]
+                records += len(mark) if isinstance(mark, tuple) else 1
+            evidence = kept
+        if len(trail) > 2 * evidence:
+            del trail[: len(trail) - 2 * evidence]
 
     def size(self) -> int:
         """Bytes in memory, about."""

@@ -26,11 +26,11 @@ def filled(make: Any, **more: Any) -> Any:
 
 def test_windows_and_what_waits_go_on(make: Any) -> None:
     bench = filled(make)
-    bench.add("A", 11, value="z")
+    bench.add("A", 11, value="a")
     again = bench.another()
     assert again.restore(bench.engine.state()) == []
     assert (again.groups, again.waiting) == (2, 2)
-    assert abs(again.memory_bytes - bench.engine.memory_bytes) < 0.3 * bench.engine.memory_bytes + 4096
+    assert 0 <= bench.engine.memory_bytes - again.memory_bytes <= 2 * 4096, "but for the records at hand"
     found = again.flush()
     assert bench.plain(found) == [("c", 11.0, ("x",), 3.0)]
     assert len(found[0].evidence) == 3
