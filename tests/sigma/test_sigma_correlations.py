@@ -198,6 +198,10 @@ def test_a_key_that_the_referred_correlation_has_not(load: Load) -> None:
         ("rules: [failed]\ntimespan: 5m\ncondition: {gte: 1}", "the type is None"),
         ("type: event_count\nrules: [failed]\ncondition: {gte: 1}", "without timespan"),
         ("type: event_count\nrules: [failed]\ntimespan: 5 minutes\ncondition: {gte: 1}", "'5 minutes'"),
+        (
+            "type: event_count\nrules: [failed]\ntimespan: 99999999999999y\ncondition: {gte: 1}",
+            "longer than ten years",
+        ),
         ("type: event_count\nrules: [failed]\ntimespan: 0s\ncondition: {gte: 1}", "greater than zero"),
         ("type: event_count\nrules: [failed]\ntimespan: 5m", "needs a condition"),
         ("type: event_count\nrules: [failed]\ntimespan: 5m\ncondition: {}", "no bound"),

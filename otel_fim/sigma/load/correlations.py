@@ -16,6 +16,7 @@ from otel_fim.sigma.parse.booleans import names_in
 from otel_fim.sigma.parse.detections import MalformedError
 
 _SECOND: Final = 1_000_000_000
+_LONGEST: Final = 3660 * 86400
 _OPERATORS: Final = {each.value: each for each in ir.Operator}
 _TEMPORAL: Final = (ir.CorrelationType.TEMPORAL, ir.CorrelationType.TEMPORAL_ORDERED)
 _COUNTS: Final = (ir.CorrelationType.EVENT_COUNT, *_TEMPORAL)
@@ -62,6 +63,8 @@ def read_correlation(document: Document) -> ReadCorrelation:
         kept = {key: condition[key] for key in ("field",) if key in condition}
         plain["condition"] = {operator.value: number, **kept}
     parsed = SigmaCorrelationRule.from_dict({**document.content, "correlation": plain})
+    if parsed.timespan.seconds > _LONGEST:
+        raise MalformedError(f"the timespan {parsed.timespan.spec} is longer than ten years")
     return ReadCorrelation(
         document=document,
         meta=meta_of(parsed, document),

@@ -54,6 +54,8 @@ def find(paths: Sequence[str | Path], limits: LoadLimits) -> tuple[list[RuleFile
                 _add(
                     found, seen, inside, RuleFile(os.path.join(path, relative), "", name, printable(relative))
                 )
+                if len(found) > limits.files:
+                    break
         else:
             name = ruleset_name(os.path.dirname(path) or ".")
             _add(found, seen, kind, RuleFile(path, "", name, printable(os.path.basename(path))))
