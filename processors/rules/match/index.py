@@ -31,14 +31,11 @@ class FieldIndex:
     """The clauses that rules have for one field. `absent` are the rules that a record without the field may still
     match: those without a clause; `concerned` the others."""
 
-    def __init__(
-        self, clauses: Mapping[int, Clause], everything: int, *, many: bool = False, keep: bool = True
-    ) -> None:
+    def __init__(self, clauses: Mapping[int, Clause], everything: int, *, many: bool = False) -> None:
         self.concerned = sum(1 << number for number in clauses)
         self.absent = everything & ~self.concerned
         self.kept: dict[str, int] = {}
         self._many = many
-        self._kept_length = _KEPT_LENGTH if keep else -1
         self._present = self.absent
         by_kind: defaultdict[Kind, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         for number, clause in clauses.items():
@@ -47,7 +44,7 @@ class FieldIndex:
                     self._present |= 1 << number
                 else:
                     by_kind[atom.kind][atom.literal] |= 1 << number
-        self._expressions = _set_of(by_kind[Kind.REGEX]) if by_kind[Kind.REGEX] else None
+        self._expressions = set_of(by_kind[Kind.REGEX]) if by_kind[Kind.REGEX] else None
         self._matched = tuple(by_kind[Kind.REGEX].values())
         self._exact: dict[str, int] = dict(by_kind[Kind.EQUALS])
         self._tails: dict[str, int] = dict(by_kind[Kind.TAIL])
@@ -85,7 +82,7 @@ class FieldIndex:
             result |= self._exact.get(text, 0)
         if self._tails:
             result |= self._tails.get(text[text.rfind("/") + 1 :], 0)
-        if len(raw) <= self._kept_length:
+        if len(raw) <= _KEPT_LENGTH:
             if len(self.kept) >= _KEPT_TEXTS:
                 self.kept.clear()
             self.kept[raw] = result
@@ -104,7 +101,7 @@ class _Searched:
         if len(found) <= _FEW:
             self._each = tuple((atom.kind, atom.literal, rules) for atom, rules in found)
             return
-        self._set = _set_of([_pattern(atom) for atom, _ in found])
+        self._set = set_of([_pattern(atom) for atom, _ in found])
         self._rules = [rules for _, rules in found]
 
     def rules(self, text: str) -> int:
@@ -126,7 +123,8 @@ class _Searched:
         return result
 
 
-def _set_of(patterns: Collection[str]) -> re2.Set:
+def set_of(patterns: Collection[str] | Collection[bytes]) -> re2.Set:
+    """RE2 expressions that are looked for in one pass; matches are numbered in this order."""
     options = re2.Options()
     options.never_capture = True
     options.log_errors = False

@@ -7,6 +7,7 @@ still be false when they hold; it is never true when none does.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, assert_never
@@ -69,6 +70,8 @@ _KINDS: Final = {
 _MOST_ATOMS: Final = 4096
 _MOST_ALTERNATIVES: Final = 8
 _LONGEST_REGEX: Final = 500
+_MOST_REPETITIONS: Final = 64
+_COUNTS: Final = re.compile(r"(?<=[{,])[0-9]{1,9}(?=[,}])")
 
 
 def needs_of(expression: Expression) -> list[Needs]:
@@ -155,9 +158,9 @@ def _of_match(expression: Match) -> list[Needs]:
 
 
 def _is_simple(test: Regex) -> bool:
-    """Whether the expression may stand in a set with others: counted repetitions can multiply what a set has to
-    remember."""
-    return "{" not in test.pattern and len(test.pattern) <= _LONGEST_REGEX and is_unicode(test.pattern)
+    """Whether the expression may stand in a set with others: large repetitions multiply what a set has to remember."""
+    counts = sum(int(number) for number in _COUNTS.findall(test.pattern))
+    return len(test.pattern) <= _LONGEST_REGEX and counts <= _MOST_REPETITIONS and is_unicode(test.pattern)
 
 
 def _clause(field: Field, atom: Atom | None) -> list[Needs]:

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import compress, repeat
-from operator import is_
-from typing import Final
 
 from otel_fim.processors.rules.match.index import FieldIndex
+from otel_fim.processors.rules.match.keywords import KeywordIndex
 from otel_fim.processors.rules.match.needs import KEYWORDS, Clause, Needs
-from otel_fim.processors.rules.match.view import ABSENT, Getter, getter, text_form
+from otel_fim.processors.rules.match.view import ABSENT, Getter, getter
 from otel_fim.record import Record
 from otel_fim.sigma.ir import Field, Source
-
-_BETWEEN: Final = "\x00"
-
-
-class _AllBut(dict[type, bool]):
-    """True for every type but the given ones."""
-
-    def __init__(self, *types: type) -> None:
-        super().__init__(dict.fromkeys(types, False))
-
-    def __missing__(self, kind: type) -> bool:
-        return True
-
-
-_NO_TEXT: Final = _AllBut(str)
-_NO_TEXT_OR_NUMBER: Final = _AllBut(str, int, float, bool)
-_WORDS: Final = ("true", "false", "nan", "infinity")
-"""What texts of numbers and truth values have other than digits, folded."""
 
 
 class Plan:
@@ -61,8 +41,7 @@ class Plan:
         self._others: list[tuple[Getter, FieldIndex]] = [
             (getter(field), index) for field, index in indexes if field.source is not Source.ATTRIBUTE
         ]
-        self._keywords = FieldIndex(keywords, self._all, keep=False) if keywords else None
-        self._with_numbers = keywords is not None and any(map(_may_be_in_number, keywords.values()))
+        self._keywords = KeywordIndex(keywords, self._all) if keywords else None
 
     def candidates(self, record: Record) -> int:
         mask = self._all
@@ -84,22 +63,5 @@ class Plan:
                 value = get(record)
                 mask &= index.absent if value is ABSENT else index.of_value(value)  # type: ignore[arg-type]
         if self._keywords is not None and mask & self._keywords.concerned:
-            mask &= self._keywords.of_text(self._keyword_text(record))
+            mask &= self._keywords.of_record(record)
         return mask
-
-    def _keyword_text(self, record: Record) -> str:
-        """All texts in which keywords are looked for; without numbers where no keyword can be in one."""
-        values = record.attributes.values()
-        # Without a loop in Python: this is done for every record.
-        kinds = list(map(type, values))
-        texts: list[str] = list(compress(values, map(is_, kinds, repeat(str))))  # type: ignore[arg-type]
-        wanted = _NO_TEXT if self._with_numbers else _NO_TEXT_OR_NUMBER
-        texts += map(text_form, compress(values, map(wanted.__getitem__, kinds)))
-        texts.append(text_form(record.body))
-        return _BETWEEN.join(texts)
-
-
-def _may_be_in_number(clause: Clause) -> bool:
-    return any(
-        atom.literal in word or not atom.literal.strip("+-.0123456789e") for atom in clause for word in _WORDS
-    )

@@ -42,7 +42,7 @@ from otel_fim.sigma.ir import (
 
 PIECES = [
     *("", "a", "A", "b", "/", "/bin/", "sh", "SH", "é", "É", "ς", "Σ", "İ", "\u212a", "k"),
-    *("*", "?", ".", "\n", "\0", "1", "10"),
+    *("*", "?", ".", "\n", "\0", "1", "10", ",", "[", "]", '"', "\\", "{", ":", "e", "nan"),
 ]
 LITERALS = st.lists(st.sampled_from(PIECES), max_size=3).map("".join)
 HOSTILE = ["\ud800", "\udcff", "\ufffd", "\\xff", "x" * 300]
@@ -59,7 +59,7 @@ SCALARS: st.SearchStrategy[Any] = st.one_of(
     TEXTS,
     st.sampled_from([*TIMES, *NUMBERS, *ADDRESSES]),
     st.sampled_from(
-        [None, True, False, 0, 1, 10, 42, -1, 2**70, 1.0, 0.5, math.nan, math.inf, b"", b"\xff\0"]
+        [None, True, False, 0, 1, 10, 42, -1, 2**70, 1.0, 0.5, 1e21, 1e-7, math.nan, math.inf, b"", b"\xff\0"]
     ),
 )
 VALUES = st.one_of(
