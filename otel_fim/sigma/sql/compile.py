@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from otel_fim.sigma.ir import Rule, RuleSet
 from otel_fim.sigma.sql.conditions import Conditions
 from otel_fim.sigma.sql.correlations import Correlations
 from otel_fim.sigma.sql.events import Reader
 from otel_fim.sigma.sql.layout import Layout, SqlError, layout_of
 from otel_fim.sigma.sql.query import Query, heading
-
-_SETTINGS: Final = "SETTINGS precise_float_parsing = 1"
 
 
 def compile_sql(
@@ -46,6 +42,7 @@ def compile_sql(
     lines = [*heading(wanted.meta, kind), *lines]
     if limit is not None:
         lines.append(f"LIMIT {limit}")
-    if conditions.numbers:
-        lines.append(_SETTINGS)
+    if conditions.settings:
+        said = ", ".join(f"{name} = {value}" for name, value in sorted(conditions.settings.items()))
+        lines.append(f"SETTINGS {said}")
     return Query("\n".join(lines), wanted)

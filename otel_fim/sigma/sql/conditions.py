@@ -93,8 +93,12 @@ class Conditions:
             raise SqlError(f"unknown time zone {timezone!r}; write one such as Europe/Berlin") from None
         self._layout = layout
         self._timezone = literal(timezone)
-        self.numbers = False
-        """Whether numbers are read, for which the statement needs `precise_float_parsing`."""
+        self.settings: dict[str, str] = {}
+        """What the statement needs to be run with."""
+
+    def reads_numbers(self) -> None:
+        """Numbers in texts are read as they are in Python: to the nearest double."""
+        self.settings["precise_float_parsing"] = "1"
 
     def parts(self, expression: Expression) -> list[str]:
         """Conditions that all have to hold, each fit to stand beside AND."""
@@ -188,7 +192,7 @@ class Conditions:
             case Cidr(network):
                 return _cidr(value, network)
             case Compare(operator, bound):
-                self.numbers = True
+                self.reads_numbers()
                 return f"{number_text(value)} AND toFloat64OrZero({value}) {sign(operator)} {number(bound)}"
             case Present():
                 return "1"
@@ -210,7 +214,7 @@ class Conditions:
     def _same(self, value: str, test: SameAs) -> str:
         other = test.other
         theirs = "y" if other.many else self._layout.text(other)
-        folded: Callable[[str], str] = (lambda text: text) if test.cased else _folded_whole
+        folded: Callable[[str], str] = (lambda text: text) if test.cased else folded_whole
         condition = _compared(test.kind, folded(value), folded(theirs))
         if other.many:
             condition = f"arrayExists(y -> {condition}, {elements(self._layout.text(other))})"
@@ -279,7 +283,7 @@ def _folded_for(value: str, literals: str) -> str:
     return f"translateUTF8(lower({value}), {literal(upper)}, {literal(''.join(map(fold_character, upper)))})"
 
 
-def _folded_whole(value: str) -> str:
+def folded_whole(value: str) -> str:
     """`value` folded whatever it holds: with a long table, as both sides are known to the server only."""
     upper = "".join(sorted(each for group in _unfolded().values() for each in group))
     return f"translateUTF8(lower({value}), {literal(upper)}, {literal(''.join(map(fold_character, upper)))})"

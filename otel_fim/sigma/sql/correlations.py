@@ -31,7 +31,7 @@ class Correlations:
             rule.meta.id: rule for rule in (*ruleset.rules, *ruleset.correlations)
         }
         self._reader = reader
-        self._parts = Parts()
+        self._parts = Parts(reader.table)
 
     def findings(self, correlation: Correlation, since: int | None) -> Lines:
         """The whole statement, as lines."""
@@ -94,7 +94,11 @@ class Correlations:
         the events that they were found in."""
         events = self._events(correlation, _earlier(since, correlation), above, evidence=False)
         looked = windows(correlation, events, self._parts)
-        self._reader.conditions.numbers |= _is_numeric(correlation)
+        if _is_numeric(correlation):
+            self._reader.conditions.reads_numbers()
+        if correlation.type in (CorrelationType.VALUE_PERCENTILE, CorrelationType.VALUE_MEDIAN):
+            # Each row has the numbers of its window: few rows at a time, so that they fit into memory.
+            self._reader.conditions.settings["max_block_size"] = "1024"
         held = f"lagInFrame(if(holds, t, {LONG_AGO}), 1, {LONG_AGO}) OVER ({_SO_FAR})"
         edges = self._parts.add("edges", [f"SELECT *, {held} AS held_at", f"FROM {looked}"])
         lines = [

@@ -54,6 +54,7 @@ class Reader:
     """Reads one table up to one time."""
 
     def __init__(self, table: str, layout: Layout, conditions: Conditions, until: int | None) -> None:
+        self.table = table
         self._from = qualified(table)
         self.layout = layout
         self.conditions = conditions

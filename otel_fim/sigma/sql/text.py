@@ -24,13 +24,15 @@ def indented(lines: Sequence[str]) -> Lines:
 class Parts:
     """The parts of a statement that have names: `WITH name AS (…)`. ClickHouse puts each in where it is named."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: str = "") -> None:
+        """`taken` is a name that no part may have: the table's own."""
+        self._taken = taken
         self._parts: dict[str, Lines] = {}
 
     def add(self, name: str, lines: Lines) -> str:
         """The name that the part got, which is `name` unless there is such a part already."""
         number, unique = 1, name
-        while unique in self._parts:
+        while unique in self._parts or unique == self._taken:
             number += 1
             unique = f"{name}_{number}"
         self._parts[unique] = lines

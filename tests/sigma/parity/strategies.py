@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -44,6 +45,7 @@ from otel_fim.sigma.ir import (
     Wildcard,
 )
 
+FIRST_YEAR, LAST_YEAR = datetime(1970, 1, 2), datetime(2199, 12, 30)  # noqa: DTZ001 - hypothesis wants them so
 START = 1_768_314_735_000_000_000
 NAMES = ("a.b", "c", "it's", "many")
 EVENTS = ("otel_fim.file.created", "otel_fim.auth.login", "Other", "")
