@@ -195,7 +195,7 @@ def test_the_embedded_default(registry: Registry) -> None:
     """Its components may be missing in this environment; its form may not be wrong."""
     for kind, types in {
         "receiver": ["file_integrity", "process", "auth", "listener", "persistence"],
-        "processor": ["identity"],
+        "processor": ["identity", "novelty", "rules", "risk"],
         "exporter": ["clickhouse"],
         "extension": ["health_check", "embedded_store"],
     }.items():
@@ -209,9 +209,10 @@ def test_the_embedded_default(registry: Registry) -> None:
             base = registry.load(kind, stands_for[kind])
             registry.register(kind, type_, base)
     found = problems(load_config, [], [], {}, registry)
-    # These three stand for keys that the components of this test do not have, and for nothing else.
+    # These stand for keys that the components of this test do not have, and for nothing else.
     assert [line.partition(": ")[0] for line in found] == [
         "extensions.health_check.endpoint",
+        "receivers.process.command_line",
         "exporters.clickhouse.endpoint",
         "exporters.clickhouse.username",
         "exporters.clickhouse.password_file",
