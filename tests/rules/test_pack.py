@@ -1,0 +1,90 @@
+"""The project's own rules: complete, right in form, and each finding what its samples say."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from otel_fim.processors.attack.persistence import KINDS
+from otel_fim.processors.rules.command.linting import lint
+from otel_fim.processors.rules.command.reading import Library, library
+from otel_fim.processors.rules.command.trial import run_samples
+from otel_fim.sigma.ir import Level
+from otel_fim.sigma.load import pack_path
+
+MINE = ("persistence", "privilege-escalation", "stealth", "defense-impairment", "credential-access")
+OTHERS = (
+    "discovery", "collection", "command-and-control", "exfiltration", "lateral-movement", "initial-access",
+    "execution", "impact",
+)  # fmt: skip
+TECHNIQUES = (
+    "T1685.006", "T1685", "T1685.004", "T1686", "T1690", "T1070.003", "T1070.004", "T1070.006", "T1222.002",
+    "T1053.003", "T1543.002", "T1053.006", "T1037.004", "T1098.004", "T1136.001", "T1098.007", "T1548.001",
+    "T1548.003", "T1574.006", "T1556.003", "T1546.004", "T1505.003", "T1003.008", "T1554", "T1110", "T1110.001",
+    "T1110.003", "T1078.003", "T1564.001", "T1036.003", "T1036.005", "T1027.001", "T1140", "T1059.004", "T1553.004",
+)  # fmt: skip
+"""What can be seen of a host, by the technique that it shows; T1486, T1485 and T1565.001 are in `IMPACT`."""
+IMPACT = ("T1486", "T1485", "T1565.001")
+NOT_OF_LINUX = ("launchd_", "login_", "windows_", "periodic")
+TIMEOUT = 120
+
+
+@lru_cache(maxsize=1)
+def pack() -> Library:
+    return library([pack_path()])
+
+
+def everything() -> list[str]:
+    return [source.text for source in pack().sources]
+
+
+def test_everything_is_loaded() -> None:
+    assert [str(each) for each in pack().ruleset.rejected] == []
+    assert not pack().unreadable
+
+
+def test_it_is_right_in_form() -> None:
+    assert [str(problem) for problem in lint(pack(), house=True)] == []
+
+
+@pytest.mark.timeout(TIMEOUT)
+def test_every_sample_is_as_expected() -> None:
+    outcomes = list(run_samples(pack(), pack().files))
+    assert [f"{each.path}: {each.about}: {each.why}" for each in outcomes if not each.passed] == []
+    assert len(outcomes) >= 2 * len(pack().files)
+
+
+def test_there_are_enough() -> None:
+    told = [rule for rule in pack().everything if rule.emits]
+    assert len(told) >= 120
+    assert len({rule.meta.id for rule in pack().everything}) == len(pack().everything)
+
+
+@pytest.mark.parametrize("tactic", [*MINE, *OTHERS])
+def test_every_tactic_has_rules(tactic: str) -> None:
+    folder = Path(str(pack_path())) / "linux" / tactic
+    assert len([path for path in folder.glob("*.yml") if not path.name.endswith(".samples.yml")]) >= 2
+
+
+@pytest.mark.parametrize("technique", [*TECHNIQUES, *IMPACT])
+def test_every_technique_that_shows_on_a_host_is_covered(technique: str) -> None:
+    assert [rule.meta.title for rule in pack().everything if rule.emits and technique in rule.meta.techniques]
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind in KINDS if not kind.startswith(NOT_OF_LINUX)))
+def test_every_kind_of_persistence_has_a_rule_of_its_own(kind: str) -> None:
+    assert any(re.search(rf"\b{kind}\b", text) for text in everything())
+
+
+def test_what_matters_is_medium_or_more() -> None:
+    levels = dict.fromkeys(Level, 0)
+    for rule in pack().everything:
+        if rule.emits:
+            levels[rule.meta.level] += 1
+    assert levels[Level.CRITICAL] >= 5
+    assert levels[Level.HIGH] >= 40
+    # If everything is bad, nothing is.
+    assert levels[Level.HIGH] + levels[Level.CRITICAL] < sum(levels.values()) / 2
