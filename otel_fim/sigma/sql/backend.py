@@ -155,7 +155,7 @@ class OtelFimClickHouseBackend(Backend):
         for rule in rules:
             if self.processing_pipeline is not None:
                 self.last_processing_pipeline.apply(rule)
-            documents.append({**rule.to_dict(), "id": ids[id(rule)]})
+            documents.append({**_document(rule), "id": ids[id(rule)]})
         with tempfile.TemporaryDirectory(prefix="otel-fim-sigma-") as folder:
             path = Path(folder) / "rules.yml"
             path.write_text(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), "utf-8")
@@ -214,12 +214,21 @@ class OtelFimClickHouseBackend(Backend):
     convert_correlation_value_median_rule = _by_the_loader
 
 
+def _document(rule: AnyRule) -> dict[str, Any]:
+    """The rule as a document; pySigma's own leaves out what a correlation says of the rules that it refers to."""
+    found = dict(rule.to_dict())
+    if isinstance(rule, SigmaCorrelationRule):
+        section = {**found["correlation"], "generate": bool(rule.generate)}
+        found["correlation"] = {key: value for key, value in section.items() if value not in (None, [])}
+    return found
+
+
 def _with_referred(rule: AnyRule) -> Iterable[AnyRule]:
     """The rule after all that it refers to, each once."""
     found: dict[int, AnyRule] = {}
 
     def take(each: AnyRule) -> None:
-        for reference in getattr(each, "rules", None) or ():
+        for reference in getattr(each, "referenced_rules", None) or ():
             if id(reference.rule) not in found:
                 take(reference.rule)
         found[id(each)] = each

@@ -6,7 +6,7 @@ import ipaddress
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from otel_fim.sigma.ir import (
     And,
@@ -89,7 +89,7 @@ class Conditions:
     def __init__(self, layout: Layout, timezone: str) -> None:
         try:
             ZoneInfo(timezone)
-        except (ValueError, OSError):
+        except (ValueError, OSError, ZoneInfoNotFoundError):
             raise SqlError(f"unknown time zone {timezone!r}; write one such as Europe/Berlin") from None
         self._layout = layout
         self._timezone = literal(timezone)
