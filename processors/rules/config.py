@@ -15,8 +15,8 @@ class RulesConfig(ComponentConfig):
 
     paths: list[str] = Field(default=[])
     """Folders and files of Sigma rules beside the project's own. In folders all `*.yml` and `*.yaml` are read, except
-    `*.samples.yml`. A rule that cannot be used is named in the log and in `rejected.txt` in the processor's state
-    directory, and the others run."""
+    `*.samples.yml`. Rules that cannot be used are named in `rejected.txt` in the processor's state directory, the first
+    200 of them in the log too, and the others run."""
     pack: bool = True
     """Whether the project's own rules run."""
     exclude: list[str] = Field(default=[])

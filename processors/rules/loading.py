@@ -19,6 +19,7 @@ from otel_fim.sigma.load import LoadLimits, load_isolated, pack_path
 from otel_fim.sigma.load.isolated import IsolationError
 
 REJECTED_FILE: Final = "rejected.txt"
+_MOST_LOGGED: Final = 200
 _SECOND: Final = 1_000_000_000
 
 
@@ -81,12 +82,19 @@ def _load(config: RulesConfig, context: ProcessorContext) -> RuleSet:
 
 
 def _tell(rejected: Sequence[Rejected], context: ProcessorContext) -> None:
+    """Names each in a file, and the first of them in the log."""
     path = context.state_directory / REJECTED_FILE
-    for each in rejected:
-        context.logger.warning("%s", each.reason)
-    if rejected:
-        context.count(metrics.RULES_REJECTED, len(rejected))
-    text = "".join(f"{each.reason}\n" for each in rejected)
+    reasons = [each.reason.replace("\n", " ") for each in rejected]
+    for reason in reasons[:_MOST_LOGGED]:
+        # A message of its own, as the log holds back many of the same.
+        context.logger.warning(reason)
+    if len(reasons) > _MOST_LOGGED:
+        context.logger.warning(
+            "%d more rules were left out; %s has them all", len(reasons) - _MOST_LOGGED, path
+        )
+    if reasons:
+        context.count(metrics.RULES_REJECTED, len(reasons))
+    text = "".join(f"{reason}\n" for reason in reasons)
     try:
         replace_file(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:

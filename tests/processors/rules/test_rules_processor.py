@@ -193,6 +193,15 @@ def test_what_is_rejected_is_named_and_the_rest_runs(world: World, caplog: pytes
         assert name in caplog.text
 
 
+def test_a_flood_of_rejected_rules_is_in_the_file(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    document = "title: Bad %d\n"
+    (world.rules / "many.yml").write_text("---\n".join(document % number for number in range(250)))
+    world.started()
+    assert len((world.state / REJECTED_FILE).read_text().splitlines()) == 250
+    assert len([record for record in caplog.records if "'Bad " in record.getMessage()]) == 200
+    assert "50 more rules were left out" in caplog.text
+
+
 def test_no_rules_are_a_warning(world: World, caplog: pytest.LogCaptureFixture) -> None:
     processor = world.started(paths=[])
     assert "no rule runs: set pack to true" in caplog.text
