@@ -201,6 +201,24 @@ def test_event_names_of_a_rule_narrow_those_of_its_log_source(load: Load) -> Non
     assert "can never be true" in ruleset.rejected[0].reason
 
 
+def test_lines_of_logs_are_records_without_an_event_name(load: Load) -> None:
+    ruleset = load(
+        """
+        title: A line
+        logsource: {product: linux, service: syslog}
+        detection: {selection: [word], condition: selection}
+        ---
+        title: None
+        logsource: {product: linux}
+        detection: {selection: {EventName: null, user.name: x}, condition: selection}
+        """
+    )
+    line, none = ruleset.rules
+    assert line.event_names == none.event_names == {""}
+    assert line.condition == Keyword(Text(TextKind.CONTAINS, "word"))
+    assert none.condition == attribute("user.name", "x")
+
+
 def test_hashes_are_looked_for_where_their_algorithm_is(load: Load) -> None:
     ruleset = load(
         """

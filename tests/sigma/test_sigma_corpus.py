@@ -52,6 +52,10 @@ def test_the_pack_loads() -> None:
     ruleset = load_rules([pack_path()])
     assert not ruleset.rejected
     assert {each.meta.ruleset for each in ruleset.rules} == {"otel-fim"}
+    part = load_rules([pack_path() / "linux" / "persistence"])
+    whole = {each.meta.id: each.meta for each in ruleset.rules}
+    assert part.rules
+    assert all(whole[each.meta.id] == each.meta for each in part.rules)
 
 
 if CHECKOUT:

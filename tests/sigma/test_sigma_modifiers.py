@@ -157,7 +157,7 @@ def test_one_value(condition: Callable[..., Expression], value: str, test: Test)
                 )
             ),
         ),
-        ("EventName|exists: true", None),
+        ("timestamp|exists: true", None),
         ("timestamp|hour: 3", Match(TIME, InTime(TimePart.HOUR, Operator.EQ, 3))),
         ("timestamp|minute|lt: 3", Match(TIME, InTime(TimePart.MINUTE, Operator.LT, 3))),
         ("timestamp|day|gte: 3", Match(TIME, InTime(TimePart.DAY, Operator.GTE, 3))),

@@ -49,16 +49,15 @@ def find(paths: Sequence[str | Path], limits: LoadLimits) -> tuple[list[RuleFile
             rejected.append(Rejected(shown, "", _cannot(shown, error)))
             continue
         if stat.S_ISDIR(kind.st_mode):
-            name = ruleset_name(path)
+            name, above = _ruleset(path)
             for relative, inside in _walk(path, "", (), rejected):
-                _add(
-                    found, seen, inside, RuleFile(os.path.join(path, relative), "", name, printable(relative))
-                )
+                file = RuleFile(os.path.join(path, relative), "", name, above + printable(relative))
+                _add(found, seen, inside, file)
                 if len(found) > limits.files:
                     break
         else:
-            name = ruleset_name(os.path.dirname(path) or ".")
-            _add(found, seen, kind, RuleFile(path, "", name, printable(os.path.basename(path))))
+            name, above = _ruleset(os.path.dirname(path) or ".")
+            _add(found, seen, kind, RuleFile(path, "", name, above + printable(os.path.basename(path))))
         if len(found) > limits.files:
             rejected.append(
                 Rejected(
@@ -71,12 +70,15 @@ def find(paths: Sequence[str | Path], limits: LoadLimits) -> tuple[list[RuleFile
     return found, rejected
 
 
-def ruleset_name(folder: str) -> str:
-    """What findings call the rules of a folder: its name, or `otel-fim` for the project's own."""
-    real = os.path.realpath(folder)
-    if real == os.path.realpath(pack_path()):
-        return PACK_NAME
-    return printable(os.path.basename(real)) or "rules"
+def _ruleset(folder: str) -> tuple[str, str]:
+    """What findings call the rules of a folder: its name, or `otel-fim` for the project's own; and where the folder is
+    within that ruleset."""
+    real, pack = os.path.realpath(folder), os.path.realpath(pack_path())
+    if real == pack:
+        return PACK_NAME, ""
+    if real.startswith(pack + os.sep):
+        return PACK_NAME, printable(real[len(pack) + 1 :]) + "/"
+    return printable(os.path.basename(real)) or "rules", ""
 
 
 def read(file: RuleFile, limits: LoadLimits) -> str:

@@ -41,7 +41,6 @@ from otel_fim.sigma.parse.modifiers import BytesString, Reference, Weekday
 
 _MAX_EXACT: Final = 2**53
 """Whole numbers beyond it are not exact as a double, so they are compared as text."""
-_ALWAYS_THERE: Final = frozenset(set(ir.Source) - {ir.Source.ATTRIBUTE, ir.Source.RESOURCE})
 _WILDCARDS: Final = {
     SpecialChars.WILDCARD_MULTI: ir.Wildcard.ANY,
     SpecialChars.WILDCARD_SINGLE: ir.Wildcard.ONE,
@@ -113,7 +112,7 @@ class Lowering:
         if isinstance(value, SigmaNull):
             return negated(ir.Match(field, ir.Filled()))
         if isinstance(value, SigmaExists):
-            there = ir.Const(True) if field.source in _ALWAYS_THERE else ir.Match(field, ir.Present())
+            there = ir.Const(True) if field.source is ir.Source.TIME else ir.Match(field, ir.Present())
             return there if value.exists else negated(there)
         return ir.Match(field, _test(name, value))
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from otel_fim.sigma.ir import And, Const, Expression, Match, Not, Or, Source, Text, TextKind
+from otel_fim.sigma.ir import (
+    And,
+    Const,
+    Expression,
+    Filled,
+    Match,
+    Not,
+    Or,
+    Present,
+    Source,
+    Text,
+    TextKind,
+)
 
 
 def both(items: Iterable[Expression]) -> Expression:
@@ -63,7 +75,7 @@ def split_events(condition: Expression) -> tuple[frozenset[str] | None, Expressi
 def _events(condition: Expression) -> frozenset[str] | None:
     if isinstance(condition, Const):
         return None if condition.value else frozenset()
-    if isinstance(condition, Match):
+    if isinstance(condition, Match | Not):
         name = _event(condition)
         return None if name is None else frozenset((name,))
     if isinstance(condition, And):
@@ -83,11 +95,15 @@ def _events(condition: Expression) -> frozenset[str] | None:
 def _is_events(condition: Expression) -> bool:
     if isinstance(condition, Or):
         return all(_is_events(each) for each in condition.items)
-    return isinstance(condition, Match) and _event(condition) is not None
+    return isinstance(condition, Match | Not) and _event(condition) is not None
 
 
-def _event(match: Match) -> str | None:
+def _event(condition: Match | Not) -> str | None:
+    """The event name that a test asks for, empty when it asks for none; None when it asks for something else."""
+    match = condition.item if isinstance(condition, Not) else condition
+    if not isinstance(match, Match) or match.field.source is not Source.EVENT_NAME:
+        return None
     test = match.test
-    if match.field.source is Source.EVENT_NAME and isinstance(test, Text) and test.kind is TextKind.EQUALS:
-        return test.value
-    return None
+    if isinstance(condition, Not):
+        return "" if isinstance(test, Filled | Present) else None
+    return test.value if isinstance(test, Text) and test.kind is TextKind.EQUALS and test.value else None

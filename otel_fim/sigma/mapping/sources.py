@@ -13,7 +13,7 @@ from otel_fim.sigma.mapping.foreign import DESTINATION_ADDRESS, DESTINATION_PORT
 
 EVENT_NAME: Final = "EventName"
 OWN_PRODUCT: Final = "otel_fim"
-PLAIN: Final = ""
+PLAIN: Final = None
 """The event name of a record that has none: a line of a log that somebody else sent to the same table."""
 
 # A detection as pySigma reads one: a mapping of fields to values, or a list of such mappings, one of which holds.
@@ -44,7 +44,7 @@ class SourceRow:
     hashes: Mapping[str, str] = field(default_factory=lambda: f.HASHES_OF_FILE)
 
 
-def _events(*names_: str) -> dict[str, object]:
+def _events(*names_: str | None) -> dict[str, object]:
     return {EVENT_NAME: list(names_)}
 
 
