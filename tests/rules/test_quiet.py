@@ -164,7 +164,7 @@ def test_a_new_kernel() -> None:
         attributes |= {"event.action": "exec", "process.command_line": line, "process.user.id": 0}
         attributes |= {"process.user.name": "root", "process.args_count": len(line.split())}
         records.append(record("process.started", attributes, START + (1000 + number) * 10_000_000))
-    modules = [
+    modules: list[dict[str, AnyValue]] = [
         {
             "event.action": "added",
             "otel_fim.persistence.kind": "kernel_module",
@@ -183,19 +183,23 @@ def test_a_new_kernel() -> None:
 
 def test_accounts_of_packages_and_logins_of_people() -> None:
     useradd = actor("/usr/sbin/useradd", "useradd", "/usr/bin/perl", "/usr/bin/dash")
-    login = {
+    login: dict[str, AnyValue] = {
         "event.action": "login", "event.outcome": "success", "user.name": "alice", "user.id": "1000",
         "otel_fim.auth.user_known": True, "source.address": "203.0.113.7", "otel_fim.auth.service": "sshd",
         "otel_fim.auth.method": "publickey",
     }  # fmt: skip
     mistyped = login | {"event.outcome": "failure", "otel_fim.auth.method": "password"}
-    sudo = {
+    sudo: dict[str, AnyValue] = {
         "event.action": "sudo", "event.outcome": "success", "user.name": "alice", "user.effective.name": "root",
         "otel_fim.auth.service": "sudo", "process.command_line": "/usr/bin/apt-get install -y nginx",
         "otel_fim.login.user.name": "alice",
     }  # fmt: skip
-    account = {"event.outcome": "success", "user.target.name": "redis", "user.target.id": "112"}
-    happened = [
+    account: dict[str, AnyValue] = {
+        "event.outcome": "success",
+        "user.target.name": "redis",
+        "user.target.id": "112",
+    }
+    happened: list[tuple[str, dict[str, AnyValue]]] = [
         ("auth.login", mistyped | {"otel_fim.auth.reason": "wrong_credentials"}),
         ("auth.login", login | {"otel_fim.auth.method": "password"}),
         ("auth.login", login | {"otel_fim.novelty.first_seen": ["source", "user_source"]}),
