@@ -23,6 +23,7 @@ from otel_fim.sigma.ir import Correlation, Rule, RuleSet
 from otel_fim.sigma.load import load_rules
 from otel_fim.sigma.sql.compile import compile_sql
 from otel_fim.sigma.sql.layout import SqlError
+from otel_fim.sigma.sql.query import by_id
 from otel_fim.sigma.sql.quoting import identifier
 
 _IDS: Final = uuid.UUID("5d8bd1ee-6f2c-4a51-9c8c-2f1f0c1f9f57")
@@ -124,9 +125,7 @@ class OtelFimClickHouseBackend(Backend):
             id(rule): str(rule.id or uuid.uuid5(_IDS, f"{i}/{rule.title}")) for i, rule in enumerate(rules)
         }
         ruleset = self._loaded(rules, ids)
-        known: dict[str, Rule | Correlation] = {
-            each.meta.id: each for each in (*ruleset.rules, *ruleset.correlations)
-        }
+        known = by_id(ruleset)
         reasons = {each.rule_id: each.reason for each in ruleset.rejected}
         queries = []
         for rule in wanted:

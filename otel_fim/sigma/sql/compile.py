@@ -7,7 +7,7 @@ from otel_fim.sigma.sql.conditions import Conditions
 from otel_fim.sigma.sql.correlations import Correlations
 from otel_fim.sigma.sql.events import Reader
 from otel_fim.sigma.sql.layout import Layout, SqlError, layout_of
-from otel_fim.sigma.sql.query import Query, heading
+from otel_fim.sigma.sql.query import Query, by_id, heading
 
 
 def compile_sql(
@@ -30,7 +30,7 @@ def compile_sql(
 
     Raises `SqlError` for an unknown rule, an unknown time zone, and what cannot be said in SQL.
     """
-    wanted = next((r for r in (*ruleset.rules, *ruleset.correlations) if r.meta.id == rule_id), None)
+    wanted = by_id(ruleset).get(rule_id)
     if wanted is None:
         raise SqlError(f"there is no rule {rule_id!r}")
     conditions = Conditions(layout or layout_of(table), timezone)

@@ -7,13 +7,14 @@ the condition and once more for the evidence; of a correlation that another refe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from otel_fim.sigma.ir import Correlation, CorrelationType, Rule, RuleSet
 from otel_fim.sigma.sql.conditions import number_text
 from otel_fim.sigma.sql.events import ENTITIES, NO_IDS, EventFields, Reader, time_literal
 from otel_fim.sigma.sql.layout import SqlError
+from otel_fim.sigma.sql.query import by_id
 from otel_fim.sigma.sql.quoting import comment, literal
 from otel_fim.sigma.sql.text import Lines, Parts, indented, select
 from otel_fim.sigma.sql.windows import LONG_AGO, windows
@@ -27,9 +28,7 @@ class Correlations:
     """Makes the statements for the correlations of one set of rules. Raises `SqlError`."""
 
     def __init__(self, ruleset: RuleSet, reader: Reader) -> None:
-        self._rules: Mapping[str, Rule | Correlation] = {
-            rule.meta.id: rule for rule in (*ruleset.rules, *ruleset.correlations)
-        }
+        self._rules = by_id(ruleset)
         self._reader = reader
         self._parts = Parts(reader.table)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from otel_fim.sigma.ir import Correlation, Meta, Rule
+from otel_fim.sigma.ir import Correlation, Meta, Rule, RuleSet
 from otel_fim.sigma.sql.quoting import comment
 
 COLUMNS: Final = (
@@ -43,6 +43,14 @@ class Query:
     def meta(self) -> Meta:
         """What the rule says of itself."""
         return self.rule.meta
+
+
+def by_id(ruleset: RuleSet) -> dict[str, Rule | Correlation]:
+    """Rules and correlations by their ids, in the set's order."""
+    found: dict[str, Rule | Correlation] = {rule.meta.id: rule for rule in ruleset.rules}
+    for correlation in ruleset.correlations:
+        found[correlation.meta.id] = correlation
+    return found
 
 
 def heading(meta: Meta, kind: str) -> list[str]:
