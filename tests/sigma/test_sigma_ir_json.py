@@ -99,12 +99,12 @@ def test_what_is_written_is_read(ruleset: ir.RuleSet) -> None:
         b"",
         b"[]",
         b"{}",
-        b'{"version": 1}',
-        b'{"version": 1, "ruleset": []}',
-        b'{"version": 1, "ruleset": {"_": "Nothing"}}',
-        b'{"version": 1, "ruleset": {"_": "Const", "value": true}}',
-        b'{"version": 1, "ruleset": {"_": "RuleSet", "more": 1}}',
-        b'{"version": 1, "ruleset": {"_": "TextKind", "=": "sounds_like"}}',
+        b'{"version": 1}\n[]',
+        b'{"version": 1}\n{"_": "Nothing"}',
+        b'{"version": 1}\n{"_": "Const", "value": true}',
+        b'{"version": 1}\n{"_": "Rule", "more": 1}',
+        b'{"version": 1}\n{"_": "TextKind", "=": "sounds_like"}',
+        b'{"version": 1}\n{"_": "Rejected"',
     ],
 )
 def test_what_is_something_else(data: bytes) -> None:
@@ -114,4 +114,4 @@ def test_what_is_something_else(data: bytes) -> None:
 
 def test_another_version() -> None:
     with pytest.raises(ValueError, match="version 2 of the rules' form, and 1 is expected"):
-        ir_json.load(b'{"version": 2, "ruleset": {"_": "RuleSet"}}')
+        ir_json.load(b'{"version": 2}')

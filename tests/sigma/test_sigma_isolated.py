@@ -42,6 +42,11 @@ def test_the_same_rules(folder: Path) -> None:
     assert len(there.rejected) == 1
 
 
+def test_paths_are_those_of_this_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert len(load_isolated(["rules/../rules"], placeholders=PLACEHOLDERS).rules) == 4
+
+
 def test_nothing_to_read() -> None:
     assert load_isolated([]) == RuleSet()
 

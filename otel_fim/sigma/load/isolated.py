@@ -75,7 +75,8 @@ def _run(
     """The rule set, or the file that was being read when the child ended, and how it ended."""
     request = orjson.dumps(
         {
-            "paths": [os.fsencode(path).hex() for path in paths],
+            # The child has another working directory.
+            "paths": [os.path.abspath(os.fsencode(path)).hex() for path in paths],
             "placeholders": {name: list(values) for name, values in placeholders.items()},
             "limits": [limits.file_bytes, limits.files, limits.nesting, limits.nodes, limits.memory_bytes],
             "without": {os.fsencode(path).hex(): reason for path, reason in without.items()},
