@@ -8,7 +8,7 @@ import pytest
 
 from otel_fim.processors.rules.command.samples import read_samples
 from otel_fim.record import Record, Resource
-from otel_fim.sigma.ir import RuleSet
+from otel_fim.sigma.ir import Correlation, Rule, RuleSet
 from otel_fim.sigma.load import load_rules, pack_path
 from otel_fim.sigma.sql import compile_sql
 from tests.sigma.parity.engines import by_stream
@@ -29,7 +29,8 @@ def records_of_samples() -> list[Record]:
 
 def told_by_table(table: Table, ruleset: RuleSet) -> set[tuple[str, int, frozenset[str]]]:
     found = set()
-    for rule in (*ruleset.rules, *ruleset.correlations):
+    everything: tuple[Rule | Correlation, ...] = (*ruleset.rules, *ruleset.correlations)
+    for rule in everything:
         if not rule.emits:
             continue
         query = compile_sql(ruleset, rule.meta.id)
