@@ -1,7 +1,6 @@
 """The lowered rules as JSON and back: how they come from the process that reads them to the one that runs them.
 
-One line says the version, each other one is a rule, a correlation or a rejected document, so that little is in memory at
-once.
+One line says the version, each other one is a rule, a correlation or a rejected document: little is in memory at once.
 A dataclass is an object that names its class under `_`, with its fields; a tuple is an array; an enumeration's member
 is `{"_": class, "=": value}`; a frozenset is `{"_": "set", "=": [...]}`, sorted. All else is itself.
 """
