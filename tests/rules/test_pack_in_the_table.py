@@ -21,7 +21,8 @@ def records_of_samples() -> list[Record]:
     for number, path in enumerate(sorted(Path(str(pack_path())).glob("linux/*/*.samples.yml"))):
         for case_number, case in enumerate(read_samples(str(path))):
             for record in case.records:
-                host = f"{number}-{case_number}-{record.resource.attributes['host.name']}"
+                name = str(record.resource.attributes["host.name"])
+                host = f"{number}-{case_number}-{name}"
                 record.resource = Resource({**record.resource.attributes, "host.name": host})
                 found.append(record)
     return found
