@@ -8,12 +8,13 @@ what was found is kept for texts that come again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import re2
 
 from otel_fim.processors.rules.match.needs import Atom, Clause, Kind
+from otel_fim.processors.rules.match.sets import Sets
 from otel_fim.processors.rules.match.view import element_forms, text_form
 from otel_fim.record import AnyValue
 from otel_fim.sigma import values
@@ -22,16 +23,15 @@ _FEW: Final = 8
 """Up to so many literals are looked for one by one: that takes less time than a pass of RE2."""
 _KEPT_TEXTS: Final = 1024
 _KEPT_LENGTH: Final = 256
-_SET_MEMORY: Final = 16 << 20
-"""Bytes that the expressions of one set, and what is learnt of them, may take at most; `_SET_LITERAL` more for each."""
-_SET_LITERAL: Final = 8 << 10
 
 
 class FieldIndex:
     """The clauses that rules have for one field. `absent` are the rules that a record without the field may still
     match: those without a clause; `concerned` the others."""
 
-    def __init__(self, clauses: Mapping[int, Clause], everything: int, *, many: bool = False) -> None:
+    def __init__(
+        self, clauses: Mapping[int, Clause], everything: int, sets: Sets, *, many: bool = False
+    ) -> None:
         self.concerned = sum(1 << number for number in clauses)
         self.absent = everything & ~self.concerned
         self.kept: dict[str, int] = {}
@@ -44,14 +44,21 @@ class FieldIndex:
                     self._present |= 1 << number
                 else:
                     by_kind[atom.kind][atom.literal] |= 1 << number
-        self._expressions = set_of(by_kind[Kind.REGEX]) if by_kind[Kind.REGEX] else None
-        self._matched = tuple(by_kind[Kind.REGEX].values())
+        expressions = by_kind[Kind.REGEX]
+        self._expressions = sets.of(tuple(each.encode() for each in expressions)) if expressions else None
+        self._matched = tuple(expressions.values())
+        if self._expressions is None:
+            for rules in self._matched:
+                self._present |= rules
         self._exact: dict[str, int] = dict(by_kind[Kind.EQUALS])
         self._tails: dict[str, int] = dict(by_kind[Kind.TAIL])
         self._searched = _Searched(
-            (Atom(kind, literal), rules)
-            for kind in (Kind.CONTAINS, Kind.STARTSWITH, Kind.ENDSWITH)
-            for literal, rules in by_kind[kind].items()
+            [
+                (Atom(kind, literal), rules)
+                for kind in (Kind.CONTAINS, Kind.STARTSWITH, Kind.ENDSWITH)
+                for literal, rules in by_kind[kind].items()
+            ],
+            sets,
         )
 
     @property
@@ -92,17 +99,15 @@ class FieldIndex:
 class _Searched:
     """Literals that are looked for within a text."""
 
-    def __init__(self, atoms: Iterable[tuple[Atom, int]]) -> None:
-        found = list(atoms)
+    def __init__(self, found: Sequence[tuple[Atom, int]], sets: Sets) -> None:
         self.cost = len(found)
-        self._set: re2.Set | None = None
-        self._rules: list[int] = []
-        self._each: tuple[tuple[Kind, str, int], ...] = ()
-        if len(found) <= _FEW:
-            self._each = tuple((atom.kind, atom.literal, rules) for atom, rules in found)
-            return
-        self._set = set_of([_pattern(atom) for atom, _ in found])
         self._rules = [rules for _, rules in found]
+        self._set = (
+            sets.of(tuple(_pattern(atom).encode() for atom, _ in found)) if len(found) > _FEW else None
+        )
+        self._each: tuple[tuple[Kind, str, int], ...] = ()
+        if self._set is None:
+            self._each = tuple((atom.kind, atom.literal, rules) for atom, rules in found)
 
     def rules(self, text: str) -> int:
         result = 0
@@ -121,19 +126,6 @@ class _Searched:
             ):
                 result |= these
         return result
-
-
-def set_of(patterns: Collection[str] | Collection[bytes]) -> re2.Set:
-    """RE2 expressions that are looked for in one pass; matches are numbered in this order."""
-    options = re2.Options()
-    options.never_capture = True
-    options.log_errors = False
-    options.max_mem = _SET_MEMORY + len(patterns) * _SET_LITERAL
-    expressions = re2.Set.SearchSet(options)
-    for pattern in patterns:
-        expressions.Add(pattern)
-    expressions.Compile()
-    return expressions
 
 
 def _pattern(atom: Atom) -> str:

@@ -14,8 +14,8 @@ from typing import Final
 import orjson
 import re2
 
-from otel_fim.processors.rules.match.index import set_of
 from otel_fim.processors.rules.match.needs import Clause, Kind
+from otel_fim.processors.rules.match.sets import Sets
 from otel_fim.processors.rules.match.view import keyword_texts, text_form
 from otel_fim.record import Record
 from otel_fim.sigma import values
@@ -31,7 +31,7 @@ _AS_IN_JSON: Final = frozenset((str, int, bool))
 class KeywordIndex:
     """The keywords of rules, by bits as in `FieldIndex`."""
 
-    def __init__(self, clauses: Mapping[int, Clause], everything: int) -> None:
+    def __init__(self, clauses: Mapping[int, Clause], everything: int, sets: Sets) -> None:
         self.concerned = sum(1 << number for number in clauses)
         self._always = everything & ~self.concerned
         found: defaultdict[str, int] = defaultdict(int)
@@ -46,18 +46,18 @@ class KeywordIndex:
         )
         forms: defaultdict[bytes, int] = defaultdict(int)
         for literal, rules in found.items():
-            for form in {literal.encode(), orjson.dumps(literal)[1:-1]}:
+            for form in dict.fromkeys((literal.encode(), orjson.dumps(literal)[1:-1])):
                 forms[form] |= rules
-        self._few = tuple(forms.items()) if len(forms) <= _FEW else ()
         self._rules = tuple(forms.values())
-        self._set = set_of([re2.escape(form) for form in forms]) if len(forms) > _FEW else None
+        self._set = sets.of(tuple(re2.escape(form) for form in forms)) if len(forms) > _FEW else None
+        self._each = tuple(forms.items()) if self._set is None else ()
 
     def of_record(self, record: Record) -> int:
         """The rules that the record may match."""
         data = self._data(record)
         result = self._always
         if self._set is None:
-            for form, rules in self._few:
+            for form, rules in self._each:
                 if form in data:
                     result |= rules
             return result

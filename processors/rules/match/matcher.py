@@ -13,6 +13,7 @@ from otel_fim.processors.rules.match.closures import Closure, Compiler
 from otel_fim.processors.rules.match.moments import zone_of
 from otel_fim.processors.rules.match.needs import Needs, needs_of
 from otel_fim.processors.rules.match.plan import Plan
+from otel_fim.processors.rules.match.sets import Sets
 from otel_fim.processors.rules.match.view import Fields, View
 from otel_fim.record import Record
 from otel_fim.sigma.ir import Rejected, Rule
@@ -67,10 +68,11 @@ class Matcher:
         """A plan for each event name that a rule names, and the one for all other names."""
         event_names = {name for rule in self.rules for name in rule.event_names or ()}
         made: dict[tuple[int, ...], Plan | None] = {(): None}
+        sets = Sets()
 
         def plan(numbers: tuple[int, ...]) -> Plan | None:
             if numbers not in made:
-                made[numbers] = Plan(numbers, needs)
+                made[numbers] = Plan(numbers, needs, sets)
             return made[numbers]
 
         for name in {*event_names, events.FINDING}:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from otel_fim.processors.rules.match.index import FieldIndex
 from otel_fim.processors.rules.match.keywords import KeywordIndex
 from otel_fim.processors.rules.match.needs import KEYWORDS, Clause, Needs
+from otel_fim.processors.rules.match.sets import Sets
 from otel_fim.processors.rules.match.view import ABSENT, Getter, getter
 from otel_fim.record import Record
 from otel_fim.sigma.ir import Field, Source
@@ -17,7 +18,7 @@ class Plan:
     """`candidates` gives, as bits, the rules that may match a record: bit n is the rule at `numbers[n]`. A rule with
     several alternatives has as many bits, one beside the other."""
 
-    def __init__(self, rules: Sequence[int], needs: Sequence[Sequence[Needs]]) -> None:
+    def __init__(self, rules: Sequence[int], needs: Sequence[Sequence[Needs]], sets: Sets) -> None:
         self.numbers = tuple(number for number in rules for _ in needs[number])
         alternatives = [each for number in rules for each in needs[number]]
         self._all = (1 << len(self.numbers)) - 1
@@ -27,7 +28,7 @@ class Plan:
                 clauses[field][bit] = clause
         keywords = clauses.pop(KEYWORDS, None)
         indexes = [
-            (field, FieldIndex(found, self._all, many=field.many))
+            (field, FieldIndex(found, self._all, sets, many=field.many))
             for field, found in clauses.items()
             if field.source is not Source.TIME
         ]
@@ -41,7 +42,7 @@ class Plan:
         self._others: list[tuple[Getter, FieldIndex]] = [
             (getter(field), index) for field, index in indexes if field.source is not Source.ATTRIBUTE
         ]
-        self._keywords = KeywordIndex(keywords, self._all) if keywords else None
+        self._keywords = KeywordIndex(keywords, self._all, sets) if keywords else None
 
     def candidates(self, record: Record) -> int:
         mask = self._all
