@@ -9,9 +9,10 @@ from typing import Final
 
 from otel_fim.names import finding as names
 from otel_fim.processors.rules.correlate import snapshot
-from otel_fim.processors.rules.correlate.limits import Cause, Eviction, StateLimits
+from otel_fim.processors.rules.correlate.limits import Eviction, StateLimits
 from otel_fim.processors.rules.correlate.plan import Feed, Key, Plan, compile_plans
-from otel_fim.processors.rules.correlate.store import Store, Totals
+from otel_fim.processors.rules.correlate.replaying import Replaying
+from otel_fim.processors.rules.correlate.room import Room
 from otel_fim.processors.rules.correlate.taken import Taken
 from otel_fim.processors.rules.correlate.waiting import RECORDS, Arrivals, Waiting, size_of
 from otel_fim.processors.rules.correlate.windows import Item
@@ -22,11 +23,7 @@ from otel_fim.sigma.ir import Rule, RuleSet
 
 AHEAD_NANO: Final = 60 * 10**9
 """How far before the clock, beside the lateness, an event's time may be; a later one is taken as now."""
-EVIDENCE: Final = 100
-_LEAST_EVIDENCE: Final = 6
-_MOST_TOLD: Final = 10_000
 _LONGEST_UID: Final = 64
-_REPLAY_BATCH: Final = 1000
 
 
 class Correlator:
@@ -48,10 +45,8 @@ class Correlator:
         self._ahead = AHEAD_NANO + lateness_nano
         self._clock = clock
         self._plans, self._feeds = compile_plans(ruleset)
-        self._totals = Totals()
-        self._stores = [Store(plan, self._totals, limits.max_events_per_group) for plan in self._plans]
-        self._most = EVIDENCE
         self._waiting = Waiting()
+        self._room = Room(self._plans, limits, self._waiting)
         self._arrivals = Arrivals()
         self._number = 0
         self._now = clock()
@@ -61,13 +56,9 @@ class Correlator:
         self._horizon = 0
         """Everything before this time has been looked at."""
         self._ready: list[Correlated] = []
-        self._evicted: dict[tuple[str, Cause], int] = {}
         self._taken = Taken(self._now)
         self._restored = False
-        self._known: frozenset[str] = frozenset()
-        self._told: set[tuple[str, int, Key]] = set()
-        self._told_until = 0
-        self._replayed: list[Correlated] = []
+        self._replaying = Replaying()
 
     # --- The stream ----------------------------------------------------------------------------------------
 
@@ -122,8 +113,8 @@ class Correlator:
             waiting.put(Item(time, uid, self._number, feed, key, value, name, kept, 1, size))
         if waiting.bytes > most // 4:
             self._hurry()
-        if self._totals.bytes + waiting.bytes > most:
-            self._make_room()
+        if self._room.bytes > most:
+            self._room.keep_to_limits(self._horizon)
 
     def due(self) -> list[Correlated]:
         """The findings that need no more waiting, of correlations that make findings of their own. To be called after
@@ -137,10 +128,7 @@ class Correlator:
             self._arrivals.note(now, self._newest)
         waited = self._arrivals.until(now, self._lateness)
         self._advance(max(waited, min(self._newest, now) - self._lateness))
-        for store in self._stores:
-            store.sweep(self._horizon)
-        if self._most < EVIDENCE and self.memory_bytes < self._limits.max_bytes // 2:
-            self._most = min(EVIDENCE, 2 * self._most)
+        self._room.sweep(self._horizon)
         self._taken.tidy()
         return self._give()
 
@@ -152,18 +140,12 @@ class Correlator:
 
     def evictions(self) -> list[Eviction]:
         """What the limits (or a clock that was set back) cost since the last call."""
-        for store in self._stores:
-            if store.cut:
-                self._lost(store.plan, Cause.EVENTS, store.cut)
-                store.cut = 0
-        found = [Eviction(rule_id, count, cause) for (rule_id, cause), count in self._evicted.items()]
-        self._evicted.clear()
-        return found
+        return self._room.evictions()
 
     @property
     def groups(self) -> int:
         """Groups that have a window."""
-        return self._totals.groups
+        return self._room.groups
 
     @property
     def waiting(self) -> int:
@@ -173,7 +155,7 @@ class Correlator:
     @property
     def memory_bytes(self) -> int:
         """What the state takes in memory, about."""
-        return self._totals.bytes + self._waiting.bytes
+        return self._room.bytes
 
     # --- Looking at events ---------------------------------------------------------------------------------
 
@@ -182,7 +164,7 @@ class Correlator:
         if horizon <= self._horizon:
             return
         self._horizon = horizon
-        take = self._waiting.take
+        take, look = self._waiting.take, self._room.look
         while items := take(horizon):
             if len(items) > 1:
                 self._instant(items)
@@ -190,7 +172,7 @@ class Correlator:
             # One event at this instant, as nearly always.
             item = items[0]
             plan = item.feed.plan
-            found = self._look(plan, item.key, item.time, items)
+            found = look(plan, item.key, item.time, items)
             if found is not None:
                 todo: dict[int, dict[Key, list[Item]]] = {}
                 self._found(plan, found, todo)
@@ -209,18 +191,10 @@ class Correlator:
         while indexes:
             plan = self._plans[heappop(indexes)]
             for key, items in todo.pop(plan.index).items():
-                found = self._look(plan, key, time, items)
+                found = self._room.look(plan, key, time, items)
                 if found is not None:
                     for index in self._found(plan, found, todo):
                         heappush(indexes, index)
-
-    def _look(self, plan: Plan, key: Key, time: int, items: list[Item]) -> Correlated | None:
-        found = self._stores[plan.index].look(key, time, items, self._most)
-        if self._totals.groups > self._limits.max_groups:
-            self._thin_out()
-        if self._totals.bytes + self._waiting.bytes > self._limits.max_bytes:
-            self._make_room()
-        return found
 
     def _found(self, plan: Plan, found: Correlated, todo: dict[int, dict[Key, list[Item]]]) -> list[int]:
         """Hands a finding on to the correlations that refer to it; gives those that have more to do now."""
@@ -242,39 +216,9 @@ class Correlator:
 
     def _give(self) -> list[Correlated]:
         found, self._ready = self._ready, []
-        if not self._told:
-            return found
-        found = [each for each in found if not self._was_told(each)]
-        if self._horizon > self._told_until:
-            self._told.clear()
-        return found
+        return self._replaying.new(found, self._horizon)
 
     # --- Bounds --------------------------------------------------------------------------------------------
-
-    def _make_room(self) -> None:
-        for store in self._stores:
-            store.sweep(self._horizon)
-        while self.memory_bytes > self._limits.max_bytes and self._most > _LEAST_EVIDENCE:
-            self._most = max(_LEAST_EVIDENCE, self._most // 2)
-            for store in self._stores:
-                store.trim(self._most)
-        if self.memory_bytes > self._limits.max_bytes:
-            enough = _eased(self._limits.max_bytes)
-            while self.memory_bytes > enough and self.groups:
-                store = max(self._stores, key=lambda each: each.bytes)
-                store.evict()
-                self._lost(store.plan, Cause.BYTES, 1)
-
-    def _thin_out(self) -> None:
-        """There are too many groups."""
-        for store in self._stores:
-            store.sweep(self._horizon)
-        if self.groups > self._limits.max_groups:
-            enough = max(0, _eased(self._limits.max_groups))
-            while self.groups > enough:
-                store = max(self._stores, key=lambda each: len(each.windows))
-                store.evict()
-                self._lost(store.plan, Cause.GROUPS, 1)
 
     def _hurry(self) -> None:
         """Too much waits: the oldest is looked at before its time."""
@@ -287,17 +231,10 @@ class Correlator:
         """Events were looked at up to a time that lies ahead now; without this, all would be late until then."""
         self._advance(self._newest + 1)
         horizon = now - self._lateness
-        for store in self._stores:
-            lost = store.give_up_after(horizon)
-            if lost:
-                self._lost(store.plan, Cause.CLOCK, lost)
+        self._room.give_up_after(horizon)
         self._now = now
         self._newest = self._horizon = horizon
         self._arrivals.clear()
-
-    def _lost(self, plan: Plan, cause: Cause, groups: int) -> None:
-        at = plan.correlation.meta.id, cause
-        self._evicted[at] = self._evicted.get(at, 0) + groups
 
     # --- Restarts ------------------------------------------------------------------------------------------
 
@@ -316,7 +253,7 @@ class Correlator:
                 self._taken.uids,
                 self._waiting.items(),
                 self._ready,
-                self._stores,
+                self._room.stores,
             )
         )
 
@@ -326,23 +263,18 @@ class Correlator:
 
         Raises `StateError` when the bytes are no state; the correlator is then as before.
         """
-        totals = Totals()
-        stores = [Store(plan, totals, self._limits.max_events_per_group) for plan in self._plans]
+        stores = self._room.empty_stores(self._plans)
         found, forgotten = snapshot.load(state, stores, self._feeds)
         self._now = max(self._now, found.now)
         self._newest, self._horizon = found.newest, found.horizon
         self._taken.since, self._taken.uids = found.since, found.uids
-        self._known = frozenset(found.uids)
+        self._replaying.known = frozenset(found.uids)
         self._ready = found.ready
-        self._stores, self._totals = stores, totals
         self._number = len(found.waiting)
         for item in found.waiting:
             self._waiting.put(item)
         self._restored = True
-        if self.groups > self._limits.max_groups:
-            self._thin_out()
-        if self.memory_bytes > self._limits.max_bytes:
-            self._make_room()
+        self._room.use(stores)
         return forgotten
 
     @property
@@ -365,36 +297,23 @@ class Correlator:
 
     def replay(self, rule: Rule, record: Record) -> None:
         """As `add`, for a match of a record from the journal: one that is in the state already does not count again."""
-        if record.attributes.get(names.LOG_RECORD_UID, "") in self._known:
-            return
-        self.add(rule, record)
-        if self._number % _REPLAY_BATCH == 0:
-            self._go_on_replaying()
+        if self._replaying.counts(record.attributes.get(names.LOG_RECORD_UID)):
+            self.add(rule, record)
+            if self._replaying.is_time_to_look():
+                self._look_while_replaying()
 
     def told(self, correlation_id: str, time_unix_nano: int, group: tuple[str, ...]) -> None:
         """Says, while replaying, that the journal has this finding: it will not be made again."""
-        if len(self._told) < _MOST_TOLD:
-            self._told.add((correlation_id, time_unix_nano, group))
-            self._told_until = max(self._told_until, time_unix_nano)
+        self._replaying.tell(correlation_id, time_unix_nano, group)
 
     def replayed(self) -> list[Correlated]:
         """Ends a replay: the findings that were due before and are not in the journal. What was still waited for is
         waited for again."""
-        self._go_on_replaying()
-        found = [each for each in self._replayed if not self._was_told(each)]
-        self._replayed = []
-        self._known = frozenset()
-        return found
+        self._look_while_replaying()
+        return self._replaying.end()
 
-    def _go_on_replaying(self) -> None:
+    def _look_while_replaying(self) -> None:
+        """Time goes on by what the records say alone, as it did when they came."""
         self._advance(min(self._newest, self._now) - self._lateness)
-        self._replayed += self._ready
+        self._replaying.keep(self._ready)
         self._ready = []
-
-    def _was_told(self, found: Correlated) -> bool:
-        return (found.correlation.meta.id, found.time_unix_nano, found.group) in self._told
-
-
-def _eased(bound: int) -> int:
-    """What is left of a bound that was reached: room for some that come next, so that not each has to make its own."""
-    return bound - bound // 100

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from otel_fim.processors.rules.correlate.kinds import WINDOWS
 from otel_fim.processors.rules.correlate.plan import Key, Plan
-from otel_fim.processors.rules.correlate.windows import WINDOWS, Item, Window
+from otel_fim.processors.rules.correlate.windows import Item, Window
 from otel_fim.processors.rules.hits import Correlated
 
 
@@ -28,7 +29,7 @@ class Store:
         self.windows: OrderedDict[Key, Window] = OrderedDict()
         self.bytes = 0
         self.cut = 0
-        self._totals = totals
+        self.totals = totals
         self._kind = WINDOWS[plan.correlation.type]
         self._max_events = max(1, max_events)
 
@@ -74,12 +75,12 @@ class Store:
         size = window.size()
         change = size - window.cost
         self.bytes += change
-        self._totals.bytes += change
+        self.totals.bytes += change
         window.cost = size
 
     def new(self, key: Key) -> Window:
         """An empty window for a group that has none, to be filled and then given to `weigh`."""
-        self._totals.groups += 1
+        self.totals.groups += 1
         window = self.windows[key] = self._kind(self.plan, key)
         return window
 
@@ -112,5 +113,5 @@ class Store:
 
     def _drop(self, window: Window) -> None:
         self.bytes -= window.cost
-        self._totals.bytes -= window.cost
-        self._totals.groups -= 1
+        self.totals.bytes -= window.cost
+        self.totals.groups -= 1

@@ -39,6 +39,15 @@ def test_groups_that_are_over_go_first_and_are_no_loss(make: Any) -> None:
     assert bench.engine.evictions() == []
 
 
+def test_what_waits_behind_still_finds_its_group_when_others_are_given_up(make: Any) -> None:
+    """All of it is looked at in one go: the bound is met long before the time that the last event shows."""
+    bench = make.bench(make.correlation(at_least=2, span=10), max_groups=3)
+    for second, who in ((0, "w"), (1, "x"), (2, "y"), (3, "z"), (4, "x"), (1000, "late")):
+        bench.add("A", second, who=who)
+    assert bench.due() == [("c", 4.0, ("x",), 2.0)]
+    assert bench.engine.evictions() == [Eviction("c", 1, Cause.GROUPS)]
+
+
 def test_the_correlation_that_has_most_groups_gives_up(make: Any) -> None:
     few = make.correlation("few", rules="B", at_least=2)
     bench = make.bench(make.correlation("many", at_least=2), few, max_groups=20)
