@@ -153,7 +153,7 @@ OTEL_FIM_RISK_EXPLANATION: Final = attribute(
     "otel_fim.risk.explanation",
     "string",
     "The drivers in words.",
-    "A rule of level high matched, with medium confidence: +56. Never seen on this host before: executable: +10.",
+    "A rule of level high matched, with medium confidence (+56). New on this host: the program (+10).",
 )
 USER_RISK_SCORE: Final = attribute(
     "user.risk.calculated_score_norm",
@@ -181,6 +181,7 @@ NOVELTY_KINDS: Final = (
     "user_executable",
     "listener",
     "persistence",
+    "persistence_kind",
 )
 """The words of the attributes below. Lists of them keep this order."""
 OTEL_FIM_NOVELTY_FIRST_SEEN: Final = attribute(

@@ -20,6 +20,7 @@ Kind = Literal[
     "user_executable",
     "listener",
     "persistence",
+    "persistence_kind",
 ]
 
 

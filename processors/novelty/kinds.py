@@ -28,7 +28,8 @@ SHARES: Final[dict[str, int]] = {
     "parent_child": 18,
     "user_executable": 15,
     "listener": 5,
-    "persistence": 8,
+    "persistence": 7,
+    "persistence_kind": 1,
 }
 """Percent of `max_entries` for each kind."""
 FREQUENT: Final = frozenset({"executable", "executable_hash", "parent_child", "user_executable"})
@@ -43,7 +44,9 @@ _USER, _SOURCE, _USER_SOURCE, _PRIVILEGE = (
 _EXECUTABLE, _HASH, _PARENT_CHILD, _USER_EXECUTABLE = (
     NOVELTY_KINDS.index(kind) for kind in ("executable", "executable_hash", "parent_child", "user_executable")
 )
-_LISTENER, _PERSISTENCE = (NOVELTY_KINDS.index(kind) for kind in ("listener", "persistence"))
+_LISTENER, _PERSISTENCE, _PERSISTENCE_KIND = (
+    NOVELTY_KINDS.index(kind) for kind in ("listener", "persistence", "persistence_kind")
+)
 
 
 def _text(value: AnyValue) -> str:
@@ -175,7 +178,12 @@ def _listeners(seen: Seen) -> list[Entity]:
 
 def _persistent(seen: Seen) -> list[Entity]:
     _, kind, identity = seen
-    return [(_PERSISTENCE, (kind, identity))] if identity else []
+    found: list[Entity] = []
+    if identity:
+        found.append((_PERSISTENCE, (kind, identity)))
+    if kind:
+        found.append((_PERSISTENCE_KIND, (kind,)))
+    return found
 
 
 _MEANING: Final[dict[str, Callable[[Seen], list[Entity]]]] = {

@@ -21,7 +21,8 @@ _WINDOW: Final = (1 << WINDOW_DAYS) - 1
 _COUNT: Final = len(NOVELTY_KINDS)
 _SHARED_LIMIT: Final = 65_536
 _CACHE_LIMIT: Final = 8_192
-_CACHE_CHARACTERS: Final = 1_024
+_CACHE_CHARACTERS: Final = 1 << 20
+_CACHE_LONGEST: Final = 1_024
 _SILENT_SECONDS: Final = DAY_SECONDS
 NEVER: Final = -1
 
@@ -74,6 +75,7 @@ class Memory:
         self._quota = [max(16, max_entries * SHARES[kind] // 100) for kind in NOVELTY_KINDS]
         self._size = [0] * _COUNT
         self._cached = 0
+        self._cached_characters = 0
         self._told: set[Eviction] = set()
         self._told_day = NEVER
         self._shared: dict[int, int] = {}
@@ -83,6 +85,8 @@ class Memory:
         """By kind, since it was last looked at: for the metric."""
         self.evictions: list[Eviction] = []
         """Since they were last looked at."""
+        self.forgotten: list[str] = []
+        """Hosts that made room for others, since they were last looked at."""
 
     @property
     def size(self) -> int:
@@ -113,6 +117,7 @@ class Memory:
             self._size[index] -= len(things)
             self._count_evicted(index, len(things))
         del self.hosts[silent.name]
+        self.forgotten.append(silent.name)
         return True
 
     # --- Things --------------------------------------------------------------------------------------
@@ -139,13 +144,15 @@ class Memory:
     def cache(self, host: Host, seen: Seen, rare: tuple[str, ...]) -> None:
         """Notes that nothing more can come of what was seen today. A few thousand for all hosts together; what is very
         long is looked at each time."""
-        if sum(map(len, seen)) > _CACHE_CHARACTERS:
+        characters = sum(map(len, seen))
+        if characters > _CACHE_LONGEST:
             return
-        if self._cached >= _CACHE_LIMIT:
-            self._cached = 0
+        if self._cached >= _CACHE_LIMIT or self._cached_characters > _CACHE_CHARACTERS:
+            self._cached = self._cached_characters = 0
             for each in self.hosts.values():
                 each.cache.clear()
         self._cached += 1
+        self._cached_characters += characters
         host.cache[seen] = rare
 
     def _put(self, things: dict[int, int], key: int, value: int) -> int:

@@ -18,6 +18,13 @@ from otel_fim.record import Record, Resource
 from otel_fim.state_file import DamagedStateError, Saver, StateFile
 
 STATE_FILE: Final = "novelty.state"
+_ATTRIBUTES: Final = (
+    names.OTEL_FIM_NOVELTY_FIRST_SEEN,
+    names.OTEL_FIM_NOVELTY_RARE,
+    names.OTEL_FIM_NOVELTY_LEARNING,
+)
+_LONGEST_HOST: Final = 255
+_TOLD_HOSTS: Final = 10
 _SAVE_SECONDS: Final = 60.0
 _SAVE_UNCHANGED_SECONDS: Final = 900.0
 """Without anything new only the time that the agent ran is to be saved: being a little late with it costs nothing."""
@@ -146,7 +153,7 @@ class NoveltyProcessor(Processor[NoveltyConfig]):
     def _host_of(self, resource: Resource, now: int) -> Host | None:
         if resource is not self._resource or self._host is None:
             name = resource.attributes.get(names.HOST_NAME) or resource.attributes.get(names.HOST_ID) or ""
-            self._host = self._memory.host(str(name), now)
+            self._host = self._memory.host(str(name)[:_LONGEST_HOST], now)
             self._resource = resource
             if self._host is None:
                 self._refuse(now // DAY_SECONDS)
@@ -228,6 +235,14 @@ class NoveltyProcessor(Processor[NoveltyConfig]):
         evicted, memory.evicted = memory.evicted, {}
         for kind, count in evicted.items():
             self.context.count(metrics.NOVELTY_EVICTED, count, kind=kind)
+        if memory.forgotten:
+            forgotten, memory.forgotten = memory.forgotten, []
+            more = f" and {len(forgotten) - _TOLD_HOSTS} others" if len(forgotten) > _TOLD_HOSTS else ""
+            self._gap(
+                "state_limit",
+                f"there was no room for another host (max_hosts), so what had been silent for a day was forgotten: "
+                f"{', '.join(forgotten[:_TOLD_HOSTS])}{more}; when it speaks again, it is learnt anew",
+            )
         evictions, memory.evictions = memory.evictions, []
         for each in evictions:
             self._gap(
@@ -249,5 +264,5 @@ def _is_settled(record: Record) -> bool:
     return (
         record.event_name in TEACHING
         or attributes.get(names.EVENT_ACTION) == SCAN
-        or names.OTEL_FIM_NOVELTY_FIRST_SEEN in attributes
+        or any(name in attributes for name in _ATTRIBUTES)
     )

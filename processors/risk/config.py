@@ -10,9 +10,13 @@ from otel_fim.config.model import ByteSize, ComponentConfig, ConfigModel, Durati
 from otel_fim.processors.risk.config_types import (
     Filled,
     Moment,
+    PathStart,
     Patterns,
+    ProgramName,
+    SourcePatterns,
     TimeOfDay,
     Zone,
+    fits_anything,
 )
 
 CRITICAL_PATHS: Final = (
@@ -106,8 +110,10 @@ class FirstSeenPoints(ConfigModel):
     """A program that this user never ran."""
     listener: Points = 10
     """A program that never listened on this port."""
-    persistence: Points = 8
+    persistence: Points = 4
     """Something that never started by itself."""
+    persistence_kind: Points = 10
+    """A way of starting by itself that nothing used since the host is watched."""
 
 
 class Modifiers(ConfigModel):
@@ -199,15 +205,21 @@ class SuppressionMatch(ConfigModel):
     """`process.executable.path`."""
     path: Patterns = []
     """`file.path`."""
-    source: Patterns = []
+    source: SourcePatterns = []
     """Where the login came from: an address, a network (`192.0.2.0/24`) or a pattern."""
 
     @model_validator(mode="after")
     def _something(self) -> SuppressionMatch:
-        if not self.model_fields_set or not any(getattr(self, key) for key in type(self).model_fields):
+        patterns = [getattr(self, key) for key in type(self).model_fields]
+        if not any(patterns):
             raise ValueError(
                 "at least one of rule, host, user, executable, path and source is needed: without any, everything "
                 "would be suppressed"
+            )
+        if all(any(fits_anything(each) for each in some) for some in patterns if some):
+            raise ValueError(
+                "at least one key must have patterns that do not fit everything: with these, all findings that have "
+                "the value would be suppressed"
             )
         return self
 
@@ -238,9 +250,9 @@ class RiskConfig(ComponentConfig):
     """When people work here. Without it nothing is off hours."""
     privileged_groups: list[Filled] = list(PRIVILEGED_GROUPS)
     """Groups that are as good as root."""
-    critical_paths: list[Filled] = list(CRITICAL_PATHS)
+    critical_paths: list[PathStart] = list(CRITICAL_PATHS)
     """What the paths begin with that a host's security rests on."""
-    package_managers: list[Filled] = list(PACKAGE_MANAGERS)
+    package_managers: list[ProgramName] = list(PACKAGE_MANAGERS)
     """Names of programs that install software. They count only from where root alone installs programs (`/usr/bin`,
     `/usr/sbin`, `/usr/lib`, `/usr/libexec`, `/bin`, `/sbin`, `/snap`)."""
     planned_changes: list[PlannedChange] = []
@@ -255,7 +267,7 @@ class RiskConfig(ComponentConfig):
     """How long a finding counts in the scores of its user, host and program."""
     max_entities: int = Field(default=2_000, ge=3, le=1_000_000)
     """How many users, hosts and programs have a score at a time. Above it those with the lowest are forgotten, and
-    counted (`otel_fim_risk_evicted`). At most 2 KB of memory each."""
+    counted (`otel_fim_risk_evicted`). At most 3 KB of memory each."""
     max_series: int = Field(default=10_000, ge=1, le=1_000_000)
     """How many series of duplicates are open at a time. Above it the oldest ends early, and its count is told."""
     max_series_bytes: ByteSize = Field(default=16 * 2**20, ge=2**16)

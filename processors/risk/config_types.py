@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
+from ipaddress import ip_network
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -73,7 +74,50 @@ def _filled(value: str) -> str:
 
 
 def _list(value: object) -> object:
+    if not isinstance(value, str | list):
+        raise ValueError("text or a list of texts is needed; put numbers in quotes")
     return [value] if isinstance(value, str) else value
+
+
+def _sources(patterns: list[str]) -> list[str]:
+    for pattern in patterns:
+        if "/" in pattern and not fits_some(pattern):
+            try:
+                ip_network(pattern, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"{pattern!r} is no network; write it like '192.0.2.0/24' or '2001:db8::/32'"
+                ) from None
+    return patterns
+
+
+def _path_start(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError(f"{value!r} is no beginning of a path; it must begin with a slash")
+    return value
+
+
+def _program_name(value: str) -> str:
+    if "/" in value:
+        raise ValueError(
+            f"{value!r} must be the name alone, {value.rpartition('/')[2]!r}; the directory is given"
+        )
+    return value
+
+
+def fits_some(pattern: str) -> bool:
+    """Whether it is a pattern, and not just a text."""
+    return any(character in pattern for character in "*?[")
+
+
+def fits_anything(pattern: str) -> bool:
+    """Whether there is no text, or next to none, that it does not fit: `*`, `?*`, and each network of all addresses."""
+    if "*" in pattern and not pattern.strip("*?"):
+        return True
+    try:
+        return ip_network(pattern, strict=False).prefixlen == 0
+    except ValueError:
+        return False
 
 
 Moment = Annotated[
@@ -85,3 +129,7 @@ Filled = Annotated[str, AfterValidator(_filled)]
 Patterns = Annotated[list[Filled], BeforeValidator(_list)]
 """One pattern or several, any of which may fit: `*` is any text (also with a slash), `?` a character, `[ab]` one of
 these."""
+SourcePatterns = Annotated[Patterns, AfterValidator(_sources)]
+"""The same, or networks."""
+PathStart = Annotated[Filled, AfterValidator(_path_start)]
+ProgramName = Annotated[Filled, AfterValidator(_program_name)]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from operator import mul
 from typing import Final, TypeAlias
 
@@ -21,9 +22,21 @@ _WEIGHTS: Final[list[float]] = [1 / place**EXPONENT / NORMALIZER for place in ra
 _BITS: Final = 40
 _SECOND: Final = (1 << _BITS) - 1
 _FORGET_SHARE: Final = 16
+_LONGEST_NAME: Final = 128
 
 Entity: TypeAlias = tuple[str, str, str]
 """user, host or executable; the host; its name (empty for the host itself)."""
+
+
+def entity_of(kind: str, host: str, name: str = "") -> Entity:
+    """Of long names, which are made to fill memory, a part and a hash are kept."""
+    return kind, _short(host), _short(name)
+
+
+def _short(name: str) -> str:
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return name[: _LONGEST_NAME // 2] + blake2b(name.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def entity_score(scores: Iterable[int]) -> float:
@@ -98,14 +111,15 @@ class EntityScores:
         return known.score()
 
     def _make_room(self, now: int) -> None:
-        """Forgets who has no score any more, and otherwise those with the lowest: made-up names push out no real
-        ones."""
-        scores = {entity: self.score(entity, now) for entity in self._scores}
-        gone = [entity for entity, score in scores.items() if not score]
-        if not gone:
-            gone = sorted(scores, key=lambda entity: scores[entity])[: 1 + len(scores) // _FORGET_SHARE]
-            self.evicted += len(gone)
-        for entity in gone:
+        """Forgets who has no score any more, and those with the lowest: made-up names push out no real ones. Several
+        at a time, because looking at all takes time."""
+        self._forget(
+            1 + len(self._scores) // _FORGET_SHARE, {each: self.score(each, now) for each in self._scores}
+        )
+
+    def _forget(self, count: int, scores: Mapping[Entity, float]) -> None:
+        for entity in sorted(scores, key=lambda each: scores[each])[:count]:
+            self.evicted += scores[entity] > 0
             del self._scores[entity]
 
     # --- State ---------------------------------------------------------------------------------------
@@ -122,6 +136,6 @@ class EntityScores:
             if not isinstance(packed, list):
                 raise TypeError("an entity without scores")
             self._scores[str(kind), str(host), str(name)] = _Scores(packed)
-        while len(self._scores) > self._max_entities:
-            del self._scores[next(iter(self._scores))]
-            self.evicted += 1
+        excess = len(self._scores) - self._max_entities
+        if excess > 0:
+            self._forget(excess, {entity: known.score() for entity, known in self._scores.items()})

@@ -23,14 +23,16 @@ _BY_SEVERITY: Final = (
     (Severity.TRACE, "informational"),
 )
 _LONGEST: Final = 1024
+_LONGEST_PATH: Final = 4096
+_MOST_RECORDS: Final = 2**40
 _MOST: Final = 64
 
 
-def text(value: AnyValue) -> str:
-    """The value's text form, at most 1024 characters, always Unicode; empty for none."""
+def text(value: AnyValue, longest: int = _LONGEST) -> str:
+    """The value's text form, at most so many characters, always Unicode; empty for none."""
     if value is None:
         return ""
-    return clean_text((value if isinstance(value, str) else to_text(value))[:_LONGEST])
+    return clean_text((value if isinstance(value, str) else to_text(value))[:longest])
 
 
 def texts(value: AnyValue) -> list[str]:
@@ -42,11 +44,18 @@ def texts(value: AnyValue) -> list[str]:
     return [text(each) for each in value[:_MOST]]
 
 
+def count_of(value: AnyValue) -> int:
+    """A number of records; 0 for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _MOST_RECORDS:
+        return 0
+    return value
+
+
 @dataclass(slots=True, frozen=True)
 class Facts:
     """A finding's values as text, empty where there is none. `level_is_given` is false when the level was taken from
-    the severity. `time_unix_nano` is 0 when it is unknown. `person` is who logged in, when that is known, and otherwise
-    the user: as root everybody is the same."""
+    the severity. `time_unix_nano` and `evidence_count` are 0 when they are unknown. `person` is who logged in, when
+    that is known, and otherwise the user: as root everybody is the same."""
 
     time_unix_nano: int
     rule: str
@@ -66,7 +75,7 @@ class Facts:
     source: str
     port: str
     exposure: str
-    evidence_count: str
+    evidence_count: int
     first_seen: tuple[str, ...]
     uncertain: tuple[str, ...]
     rare: tuple[str, ...]
@@ -78,7 +87,7 @@ def facts_of(record: Record) -> Facts:
     title = text(get(names.SECURITY_RULE_NAME))
     given = text(get(names.OTEL_FIM_RULE_LEVEL)).lower()
     confidence = text(get(names.OTEL_FIM_THREAT_CONFIDENCE)).lower()
-    executable = text(get(names.PROCESS_EXECUTABLE_PATH))
+    executable = text(get(names.PROCESS_EXECUTABLE_PATH), _LONGEST_PATH)
     ancestors = (each.partition(" ")[2] for each in texts(get(names.OTEL_FIM_PROCESS_ANCESTORS)))
     programs = (executable, text(get(names.PROCESS_PARENT_EXECUTABLE_PATH)), *ancestors)
     resource = record.resource.attributes.get
@@ -108,11 +117,11 @@ def facts_of(record: Record) -> Facts:
         groups=tuple(text(get(name)) for name in (names.GROUP_NAME, names.PROCESS_GROUP_NAME)),
         executable=executable,
         programs=tuple(dict.fromkeys(program for program in programs if program)),
-        path=text(get(names.FILE_PATH)),
+        path=text(get(names.FILE_PATH), _LONGEST_PATH),
         source=text(get(names.SOURCE_ADDRESS)) or text(get(names.OTEL_FIM_LOGIN_SOURCE_ADDRESS)),
         port=text(get(names.NETWORK_LOCAL_PORT)),
         exposure=text(get(names.OTEL_FIM_LISTENER_EXPOSURE)),
-        evidence_count=text(get(names.OTEL_FIM_FINDING_EVIDENCE_COUNT)),
+        evidence_count=count_of(get(names.OTEL_FIM_FINDING_EVIDENCE_COUNT)),
         first_seen=tuple(texts(get(names.OTEL_FIM_NOVELTY_FIRST_SEEN))),
         uncertain=tuple(texts(get(names.OTEL_FIM_NOVELTY_UNCERTAIN))),
         rare=tuple(texts(get(names.OTEL_FIM_NOVELTY_RARE))),

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from otel_fim.names import NOVELTY_KINDS
 from otel_fim.processors.risk.config import PlannedChange, RiskConfig, WorkingHours
 from otel_fim.processors.risk.config_types import minute_of_day, zone_of
 from otel_fim.processors.risk.drivers import Driver, Score, add_up
@@ -16,11 +15,24 @@ from otel_fim.processors.risk.patterns import Patterns
 _ROOT: Final = frozenset({"0", "root"})
 _REACHABLE: Final = frozenset({"any", "public"})
 _EVENT: Final = "event"
-_WORDS: Final = {kind: kind.replace("_", " ") for kind in NOVELTY_KINDS}
+_WORDS: Final = {
+    "user": "the user",
+    "source": "the address",
+    "user_source": "the user from that address",
+    "privilege": "the user with those rights",
+    "executable": "the program",
+    "executable_hash": "the program's content",
+    "parent_child": "the program started by that parent",
+    "user_executable": "the program run by that user",
+    "listener": "the program on that port",
+    "persistence": "the start-up item",
+    "persistence_kind": "a start-up item of that kind",
+}
 _SYSTEM: Final = ("/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/libexec/", "/bin/", "/sbin/", "/snap/")
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST: Final = 120
+_LONGEST_PLAN: Final = 400
 
 
 class Hours:
@@ -95,21 +107,23 @@ class Scorer:
         yield from self._privileged(facts)
         prefix = next((each for each in self._paths if facts.path.startswith(each)), None)
         if prefix is not None:
-            sentence = f"{shown(facts.path)} is critical, as what begins with {prefix}"
+            sentence = f"{shown(facts.path)} is a critical path"
             yield Driver("critical_path", points.critical_path, sentence)
         if facts.exposure in _REACHABLE:
-            sentence = f"Other hosts can reach port {shown(facts.port)} (exposure {facts.exposure})"
+            what = f"port {shown(facts.port)}" if facts.port else "the socket"
+            sentence = f"Other hosts can reach {what}, whose exposure is {facts.exposure}"
             yield Driver("exposed_listener", points.exposed_listener, sentence)
         if facts.kind not in ("", _EVENT):
-            count = f"{shown(facts.evidence_count)} records" if facts.evidence_count else "Several records"
-            yield Driver("chain", points.chain, f"{count} make it together ({shown(facts.kind)})")
+            yield Driver(
+                "chain", points.chain, f"{_records(facts.evidence_count)} a correlation, {shown(facts.kind)}"
+            )
         manager = next((each for each in facts.programs if self._is_manager(each)), None)
         if manager is not None:
-            sentence = f"{shown(manager)}, a package manager, did it or started what did"
+            sentence = f"{shown(manager)}, a package manager, did it or started what did it"
             yield Driver("package_manager", points.package_manager, sentence)
         planned = next((each.change for each in self._planned if each.covers(facts)), None)
         if planned is not None:
-            sentence = f"{planned.owner} planned it: {planned.name}, {planned.reason}"
+            sentence = shown(f"{planned.owner} planned it: {planned.name}, {planned.reason}", _LONGEST_PLAN)
             yield Driver("planned_change", points.planned_change, sentence)
 
     def _level(self, facts: Facts) -> Driver:
@@ -119,9 +133,7 @@ class Scorer:
         if facts.level_is_given:
             sentence = f"A rule of level {facts.level} matched, with {facts.confidence} confidence"
         else:
-            sentence = (
-                f"The severity is that of level {facts.level}, taken with {facts.confidence} confidence"
-            )
+            sentence = f"By its severity it counts as level {facts.level}, with {facts.confidence} confidence"
         return Driver("level", points, sentence)
 
     def _novelty(self, facts: Facts) -> Iterator[Driver]:
@@ -134,20 +146,21 @@ class Scorer:
                 for kind in first
             }
             best = max(first, key=lambda kind: points[kind])
-            doubt = ", as far as that is remembered" if best in facts.uncertain else ""
-            sentence = f"Never seen on this host before{doubt}: {_listed(first)}"
+            doubt = ", as far as is remembered" if best in facts.uncertain else ""
+            sentence = f"New on this host{doubt}: {_listed(first)}"
             yield Driver("first_seen", points[best], sentence)
             return
         rare = [kind for kind in facts.rare if kind in _WORDS]
         if rare:
-            yield Driver("rare", self._points.rare, f"Seen on few days here: {_listed(rare)}")
+            yield Driver("rare", self._points.rare, f"Seen on this host on few days only: {_listed(rare)}")
 
     def _privileged(self, facts: Facts) -> Iterator[Driver]:
         group = next((each for each in facts.groups if each in self._groups), None)
         if not _ROOT.isdisjoint(facts.user_ids):
-            yield Driver("privileged", self._points.privileged, "Root is involved, or the rights of root")
+            yield Driver("privileged", self._points.privileged, "Root's account or rights are involved")
         elif group is not None:
-            yield Driver("privileged", self._points.privileged, f"The group {group} is as good as root")
+            sentence = f"It concerns the group {group}, which is as good as root"
+            yield Driver("privileged", self._points.privileged, sentence)
 
     def _is_manager(self, program: str) -> bool:
         return program.startswith(_SYSTEM) and program.rpartition("/")[2] in self._managers
@@ -157,8 +170,14 @@ def _listed(kinds: list[str]) -> str:
     return ", ".join(_WORDS[kind] for kind in dict.fromkeys(kinds))
 
 
-def shown(value: str) -> str:
+def _records(count: int) -> str:
+    if count < 2:
+        return "It is the result of"
+    return f"{count} records make"
+
+
+def shown(value: str, longest: int = _LONGEST) -> str:
     """A value from a record within a sentence: short, and without characters that do something."""
-    if len(value) > _LONGEST:
-        value = value[: _LONGEST - 1] + "…"
+    if len(value) > longest:
+        value = value[: longest - 1] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)

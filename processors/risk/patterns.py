@@ -5,21 +5,31 @@ from __future__ import annotations
 import fnmatch
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 class Patterns:
-    """`*`, `?` and `[…]` over the whole text; any pattern will do. Without patterns everything fits."""
+    """`*`, `?` and `[…]` over the whole text; any pattern will do, and so does the very text. Without patterns
+    everything fits."""
 
     def __init__(self, patterns: Sequence[str], *, ignore_case: bool = False) -> None:
         flags = re.IGNORECASE if ignore_case else 0
-        self._compiled = [re.compile(fnmatch.translate(pattern), flags) for pattern in patterns]
+        # The text itself too: in a title that was copied, brackets are brackets.
+        self._compiled = [
+            re.compile(expression, flags) for pattern in patterns for expression in _expressions(pattern)
+        ]
 
     def fit(self, *values: str) -> bool:
         """Whether one of the values fits; an empty one is no value."""
         return not self._compiled or any(
             pattern.match(value) is not None for value in values if value for pattern in self._compiled
         )
+
+
+def _expressions(pattern: str) -> Iterator[str]:
+    yield fnmatch.translate(pattern)
+    if "[" in pattern:
+        yield re.escape(pattern) + r"\Z"
 
 
 class Sources:
@@ -48,4 +58,4 @@ class Sources:
         except ValueError:
             return False
         mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self._networks)
+        return any(address in network or (mapped or address) in network for network in self._networks)

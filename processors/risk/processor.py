@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from otel_fim import names
 from otel_fim.component import Health, Processor, ProcessorContext, StartError
 from otel_fim.names import events, metrics
-from otel_fim.otlp import (
-    OtlpDecodeError,
-    clean_record,
-    decode_logs_data_json,
-    encode_logs_data_json,
-)
-from otel_fim.pipeline.coverage import component_coverage, timestamp
+from otel_fim.pipeline.coverage import component_coverage
 from otel_fim.processors.risk import state
 from otel_fim.processors.risk.config import RiskConfig
-from otel_fim.processors.risk.entities import Entity, EntityScores
+from otel_fim.processors.risk.entities import Entity, EntityScores, entity_of
 from otel_fim.processors.risk.facts import Facts, facts_of, key_of, text
 from otel_fim.processors.risk.modifiers import Scorer
-from otel_fim.processors.risk.series import MAX_EVIDENCE, Folder, One, Series, Verdict
+from otel_fim.processors.risk.series import Folder, Verdict
 from otel_fim.processors.risk.steady import SteadyClock
 from otel_fim.processors.risk.suppress import Suppressions, describe
-from otel_fim.record import AnyValue, Attributes, Record, Severity
+from otel_fim.processors.risk.telling import last_record, one_of, tell_series, template
+from otel_fim.record import Attributes, Record, Severity
 from otel_fim.state_file import DamagedStateError, Saver, StateFile
-from otel_fim.ulid import new_ulid
+from otel_fim.ulid import Uids
 
 STATE_FILE: Final = "risk.state"
 SAVE_SECONDS: Final = 10.0
-_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z")
-_TEMPLATE_TEXT: Final = 1024
-_TEMPLATE_LIST: Final = 64
-_UID_TEXT: Final = 64
-_MAX_COUNT: Final = 2**53
 
 
 class RiskProcessor(Processor[RiskConfig]):
@@ -54,6 +43,7 @@ class RiskProcessor(Processor[RiskConfig]):
     ) -> None:
         super().__init__(config, context)
         self._clock = SteadyClock(wall, monotonic)
+        self._uids = Uids(lambda: int(wall() * 1e9))
         self._scorer = Scorer(config)
         self._suppressions = Suppressions(config.suppressions, context.logger, wall)
         self._file = StateFile(context.state_directory / STATE_FILE, "risk", state.VERSION)
@@ -86,16 +76,16 @@ class RiskProcessor(Processor[RiskConfig]):
 
     def _take_up(self, content: bytes) -> None:
         try:
-            saved, clean = state.load(content, self._entities, self._folder)
+            saved, wall, clean = state.load(content, self._entities, self._folder)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise DamagedStateError(f"{type(error).__name__}: {error}") from error
-        self._clock.not_before(saved)
+        self._clock.go_on(saved, wall)
         if not clean:
             self._gap(
                 "agent_stopped",
                 "the agent was killed: findings that were folded after its last note are not in the counts, and do not "
                 "count in the scores of users, hosts and programs",
-                saved * 1_000_000_000,
+                wall * 1_000_000_000,
             )
 
     def _start_anew(self, reason: str) -> None:
@@ -120,7 +110,8 @@ class RiskProcessor(Processor[RiskConfig]):
             self._save(clean=True)
 
     def _save(self, *, clean: bool) -> None:
-        content = state.dump(self._entities, self._folder, self._clock.now(), clean=clean)
+        clock = self._clock
+        content = state.dump(self._entities, self._folder, clock.now(), clock.wall(), clean=clean)
         self._is_changed = not self._saver.save(content)
 
     # --- Records -------------------------------------------------------------------------------------
@@ -163,16 +154,17 @@ class RiskProcessor(Processor[RiskConfig]):
         if suppression is not None:
             self.context.count(metrics.FINDINGS_SUPPRESSED, suppression=suppression.name)
             attributes.update(describe(suppression))
-            record.severity_number, record.severity_text = int(Severity.INFO), Severity.INFO.name
+            if not 0 < record.severity_number < Severity.INFO:
+                record.severity_number, record.severity_text = int(Severity.INFO), Severity.INFO.name
         key = key_of(record, facts)
         attributes[names.OTEL_FIM_FINDING_KEY] = key
         uid = attributes.get(names.LOG_RECORD_UID)
         if not isinstance(uid, str) or not uid:
-            uid = attributes[names.LOG_RECORD_UID] = new_ulid()
+            uid = attributes[names.LOG_RECORD_UID] = self._uids.next()
         # Once a suppression has ended, what it suppressed is told at once.
         series_key = key if suppression is None else f"{key} {suppression.name}"
         series = self._folder.series.get(series_key)
-        one = _one(record, score.value)
+        one = one_of(record, score.value)
         if series is None:
             if self.config.fold_window > 0:
                 self._folder.open(series_key, text(uid), one, now)
@@ -185,17 +177,17 @@ class RiskProcessor(Processor[RiskConfig]):
             if series.template:
                 return False
         self._tell_entities(attributes, facts, now, None)
-        self._folder.set_template(series, _template(record))
-        _tell_series(record, series)
+        self._folder.set_template(series, template(record))
+        tell_series(record, series)
         return verdict is Verdict.TELL
 
     def _tell_entities(self, attributes: Attributes, facts: Facts, now: int, score: int | None) -> None:
         """Writes the scores of the user, the host and the program, after adding one's own unless it is None."""
-        found: list[tuple[str, Entity]] = [(names.HOST_RISK_SCORE, ("host", facts.host, ""))]
+        found: list[tuple[str, Entity]] = [(names.HOST_RISK_SCORE, entity_of("host", facts.host))]
         if facts.person:
-            found.append((names.USER_RISK_SCORE, ("user", facts.host, facts.person)))
+            found.append((names.USER_RISK_SCORE, entity_of("user", facts.host, facts.person)))
         if facts.executable:
-            entity = ("executable", facts.host, facts.executable)
+            entity = entity_of("executable", facts.host, facts.executable)
             found.append((names.OTEL_FIM_EXECUTABLE_RISK_SCORE, entity))
         for name, entity in found:
             if score is not None:
@@ -210,7 +202,7 @@ class RiskProcessor(Processor[RiskConfig]):
             if now - series.begun < self.config.fold_window:
                 self.context.count(metrics.RISK_EVICTED, what="series")
             if series.count != series.told:
-                told.append(_last_record(series))
+                told.append(last_record(series, self._uids.next()))
         return told
 
     def _gap(self, reason: str, detail: str, since_unix_nano: int | None = None) -> None:
@@ -222,80 +214,3 @@ class RiskProcessor(Processor[RiskConfig]):
 
 def _is_judged(attributes: Attributes) -> bool:
     return names.EVENT_RISK_SCORE in attributes and names.OTEL_FIM_FINDING_KEY in attributes
-
-
-# --- Series and records ----------------------------------------------------------------------------------
-
-
-def _one(record: Record, score: int) -> One:
-    attributes = record.attributes
-    moment = record.time_unix_nano or record.observed_time_unix_nano
-    count = attributes.get(names.OTEL_FIM_FINDING_EVIDENCE_COUNT)
-    evidence = attributes.get(names.OTEL_FIM_FINDING_EVIDENCE)
-    if not isinstance(evidence, list | tuple):
-        evidence = []
-    uids = [text(each)[:_UID_TEXT] for each in evidence[:MAX_EVIDENCE]]
-    is_count = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _MAX_COUNT
-    return One(
-        time_unix_nano=moment,
-        first=_time(attributes.get(names.OTEL_FIM_FINDING_FIRST_SEEN), moment),
-        last=_time(attributes.get(names.OTEL_FIM_FINDING_LAST_SEEN), moment),
-        score=score,
-        evidence=uids,
-        evidence_count=int(str(count)) if is_count else len(uids),
-    )
-
-
-def _time(value: AnyValue, otherwise: int) -> str:
-    return value if isinstance(value, str) and _TIME.fullmatch(value) else timestamp(otherwise)
-
-
-def _tell_series(record: Record, series: Series) -> None:
-    """Makes of a finding the record that tells how its series goes on."""
-    attributes = record.attributes
-    attributes[names.OTEL_FIM_FINDING_COUNT] = series.count
-    attributes[names.OTEL_FIM_FINDING_DUPLICATE_OF] = series.uid
-    attributes[names.OTEL_FIM_FINDING_FIRST_SEEN] = series.first
-    attributes[names.OTEL_FIM_FINDING_LAST_SEEN] = series.last
-    attributes[names.OTEL_FIM_FINDING_EVIDENCE] = list(series.evidence)
-    attributes[names.OTEL_FIM_FINDING_EVIDENCE_COUNT] = series.evidence_count
-    if isinstance(record.body, str):
-        record.body = f"{record.body} ({series.count} times since {series.first})"
-
-
-def _template(record: Record) -> str:
-    """The finding as a line of OTLP/JSON, with long values cut: it is kept for as long as its series is open."""
-    slim = record.copy()
-    slim.attributes = {
-        name: short
-        for name, value in record.attributes.items()
-        if name != names.OTEL_FIM_FINDING_EVIDENCE and (short := _short(value)) is not None
-    }
-    slim.body = _short(record.body)
-    try:
-        return encode_logs_data_json([slim]).decode()
-    except ValueError:
-        clean_record(slim)
-        return encode_logs_data_json([slim]).decode()
-
-
-def _short(value: AnyValue) -> AnyValue:
-    if isinstance(value, str | bytes):
-        return value[:_TEMPLATE_TEXT]
-    if isinstance(value, Mapping):
-        return None
-    if isinstance(value, Sequence):
-        return [each[:_TEMPLATE_TEXT] for each in value[:_TEMPLATE_LIST] if isinstance(each, str)]
-    return value
-
-
-def _last_record(series: Series) -> Record:
-    try:
-        (record,) = decode_logs_data_json(series.template.encode())
-    except (OtlpDecodeError, ValueError):
-        record = Record(event_name=events.FINDING, severity_number=int(Severity.INFO), body="A finding")
-    record.time_unix_nano = series.newest
-    record.observed_time_unix_nano = time.time_ns()
-    record.attributes[names.LOG_RECORD_UID] = new_ulid()
-    _tell_series(record, series)
-    return record

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from sys import getsizeof
 from typing import Final
 
 MAX_EVIDENCE: Final = 100
@@ -16,7 +17,8 @@ NOTABLY_HIGHER: Final = 10
 """Points above the highest score of the series: such a finding is passed on although it is a duplicate."""
 _FIRST_MILESTONE: Final = 10
 _BYTES: Final = 700
-_BYTES_OF_UID: Final = 75
+_BYTES_OF_UID: Final = 125
+_MOST: Final = 2**53
 
 
 class Verdict(Enum):
@@ -61,13 +63,13 @@ class Series:
     @property
     def size(self) -> int:
         """Bytes, about."""
-        return _BYTES + len(self.template) + _BYTES_OF_UID * len(self.evidence)
+        return _BYTES + getsizeof(self.uid) + getsizeof(self.template) + _BYTES_OF_UID * len(self.evidence)
 
     def take(self, one: One) -> None:
         self.first = min(self.first, one.first)
         self.last = max(self.last, one.last)
         self.newest = max(self.newest, one.time_unix_nano)
-        self.evidence_count += one.evidence_count
+        self.evidence_count = min(self.evidence_count + one.evidence_count, _MOST)
         if len(self.evidence) < MAX_EVIDENCE:
             known = set(self.evidence)
             fresh = [uid for uid in dict.fromkeys(one.evidence) if uid not in known]
@@ -113,8 +115,9 @@ class Folder:
         return Verdict.FOLDED
 
     def set_template(self, series: Series, line: str) -> None:
-        self._bytes += len(line) - len(series.template)
+        size = series.size
         series.template = line
+        self._bytes += series.size - size
 
     def ended(self, now: int) -> Iterator[tuple[str, Series]]:
         """Takes out the series whose window is over, and the oldest when there are too many."""

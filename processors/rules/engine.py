@@ -13,9 +13,9 @@ from otel_fim.processors.rules.correlate import Correlator, Eviction, StateLimit
 from otel_fim.processors.rules.findings import group_of
 from otel_fim.processors.rules.hits import Correlated, Hit
 from otel_fim.processors.rules.match import Failure, compile_rules
-from otel_fim.processors.rules.uids import Uids
 from otel_fim.record import Record
 from otel_fim.sigma.ir import Rejected, RuleSet
+from otel_fim.ulid import Uids
 
 
 class Engine:

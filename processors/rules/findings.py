@@ -14,9 +14,9 @@ from otel_fim.pipeline.coverage import timestamp
 from otel_fim.processors.rules.hits import Correlated, Hit
 from otel_fim.processors.rules.match.view import text_form, time_of
 from otel_fim.processors.rules.sentence import plain, sentence
-from otel_fim.processors.rules.uids import Uids
 from otel_fim.record import Attributes, Record, Resource, Scope, Severity
 from otel_fim.sigma.ir import Correlation, CorrelationType, Level, Rule
+from otel_fim.ulid import Uids
 
 MAX_EVIDENCE: Final = 100
 EVENT: Final = "event"
@@ -90,6 +90,7 @@ COPIED: Final = (
     names.PROCESS_PARENT_ENTITY_ID,
     names.PROCESS_PARENT_EXECUTABLE_PATH,
     names.PROCESS_PARENT_COMMAND,
+    names.PROCESS_PARENT_COMMAND_LINE,
     names.OTEL_FIM_PROCESS_ANCESTORS,
     names.CONTAINER_ID,
     names.OTEL_FIM_SYSTEMD_UNIT,

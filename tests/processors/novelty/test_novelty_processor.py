@@ -82,7 +82,9 @@ def test_each_event_has_its_kinds(make_world: Callable[..., Any]) -> None:
     ]
     assert _first(world.put(events.LISTENER_OPENED, listener | {names.NETWORK_LOCAL_PORT: 50_002})) is None
     cron = {names.OTEL_FIM_PERSISTENCE_KIND: "cron", names.OTEL_FIM_PERSISTENCE_ID: "/etc/cron.d/x:1"}
-    assert _first(world.put(events.PERSISTENCE_ADDED, cron)) == ["persistence"]
+    assert _first(world.put(events.PERSISTENCE_ADDED, cron)) == ["persistence", "persistence_kind"]
+    another = cron | {names.OTEL_FIM_PERSISTENCE_ID: "/etc/cron.d/y:1"}
+    assert _first(world.put(events.PERSISTENCE_ADDED, another)) == ["persistence"]
     assert _first(world.put(events.PERSISTENCE_CHANGED, cron)) is None
     hashed = {names.PROCESS_EXECUTABLE_PATH: "/usr/bin/ls", names.PROCESS_HASH_SHA256: "ab" * 32}
     assert _first(world.put(events.PROCESS_STARTED, hashed)) == ["executable", "executable_hash"]

@@ -188,7 +188,9 @@ def test_a_finding_from_elsewhere_with_nothing_in_it(world: Any) -> None:
     record = Record(event_name=events.FINDING, severity_number=17)
     assert world.put(record) == [record]
     assert _drivers(record) == ["+56 level"]
-    assert "severity" in str(record.attributes[names.OTEL_FIM_RISK_EXPLANATION])
+    assert record.attributes[names.OTEL_FIM_RISK_EXPLANATION] == (
+        "By its severity it counts as level high, with medium confidence (+56)."
+    )
     assert record.attributes[names.OTEL_FIM_FINDING_COUNT] == 1
     assert len(str(record.attributes[names.LOG_RECORD_UID])) == 26
     assert names.USER_RISK_SCORE not in record.attributes

@@ -55,6 +55,8 @@ def test_a_suppressed_finding_is_recorded_and_does_not_count(make_world: Callabl
         ({"rule": "5d2b5f5a-31a1-4a3f-9a33-0e5a6bb2b7aa"}, True),
         ({"rule": ["x", "cron entry added by a shell"]}, True),
         ({"rule": "Cron"}, False),
+        ({"rule": "*", "path": "/srv/*"}, True),
+        ({"rule": "*", "path": "/opt/*"}, False),
         ({"host": "web-?"}, True),
         ({"host": "db-*"}, False),
         ({"user": "alice", "executable": "/usr/bin/*"}, True),
@@ -74,10 +76,15 @@ def test_what_fits(make_world: Callable[..., Any], match: dict[str, Any], fits: 
 
 def test_a_finding_without_the_value_does_not_fit(make_world: Callable[..., Any]) -> None:
     world = make_world(
-        suppressions=[_suppression(path="*"), _suppression(source="0.0.0.0/0") | {"name": "two"}]
+        suppressions=[
+            _suppression(path="*", rule="Cron*"),
+            _suppression(source="0.0.0.0/0", user="alice") | {"name": "two"},
+        ]
     )
     (record,) = world.find(FILE_PATH=None)
     assert not _is_suppressed(record)
+    (record,) = world.find()
+    assert _is_suppressed(record)
 
 
 def test_it_ends_by_itself_and_says_so_once(
@@ -135,6 +142,21 @@ def test_one_that_has_expired_is_a_warning(
         ({"suppressions": [_suppression(usr="a")]}, "risk.suppressions[0].match.usr", "user"),
         ({"suppressions": [_suppression()]}, "risk.suppressions[0].match", "at least one"),
         ({"suppressions": [_suppression(user=[])]}, "risk.suppressions[0].match", "at least one"),
+        ({"suppressions": [_suppression(rule="*")]}, "risk.suppressions[0].match", "everything"),
+        ({"suppressions": [_suppression(user=["bob", "?*"])]}, "risk.suppressions[0].match", "everything"),
+        (
+            {"suppressions": [_suppression(rule="**", host="*", source="::/0")]},
+            "risk.suppressions[0].match",
+            "everything",
+        ),
+        ({"suppressions": [_suppression(user=1000)]}, "risk.suppressions[0].match.user", "quotes"),
+        (
+            {"suppressions": [_suppression(source="10.0.0.0/33")]},
+            "risk.suppressions[0].match.source",
+            "no network",
+        ),
+        ({"critical_paths": ["etc/x"]}, "risk.critical_paths[0]", "slash"),
+        ({"package_managers": ["/usr/bin/apt"]}, "risk.package_managers[0]", "'apt'"),
         (
             {"suppressions": [{k: v for k, v in _suppression(user="a").items() if k != "reason"}]},
             "risk.suppressions[0].reason",

@@ -18,7 +18,6 @@ from otel_fim.processors.rules.findings import COPIED, MAX_EVIDENCE, Findings, g
 from otel_fim.processors.rules.hits import Correlated, Hit, Seen
 from otel_fim.processors.rules.selection import select
 from otel_fim.processors.rules.sentence import plain, sentence
-from otel_fim.processors.rules.uids import Uids
 from otel_fim.record import Record, Resource, Scope, Severity
 from otel_fim.sigma.ir import Condition as Bounds
 from otel_fim.sigma.ir import (
@@ -37,6 +36,7 @@ from otel_fim.sigma.ir import (
     Text,
     TextKind,
 )
+from otel_fim.ulid import Uids
 
 START = 1_768_314_735_000_000_000
 SECOND = 1_000_000_000
