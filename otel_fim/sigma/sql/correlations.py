@@ -77,13 +77,13 @@ class Correlations:
             comment("evidence: the newest events of the window, by their place among the group's events"),
             *select(columns),
             "FROM (",
-            f"    SELECT t, g, value, records, arrayJoin({newest}) AS place",
-            f"    FROM {found}",
-            ") AS f",
-            "INNER JOIN (",
             "    SELECT g, ids, row_number() OVER (PARTITION BY g ORDER BY t, ids, rule) AS place",
             f"    FROM {events}",
-            ") AS e ON e.g = f.g AND e.place = f.place",
+            ") AS e",
+            "INNER JOIN (",
+            f"    SELECT t, g, value, records, arrayJoin({newest}) AS place",
+            f"    FROM {found}",
+            ") AS f ON e.g = f.g AND e.place = f.place",
             "GROUP BY f.t, f.g",
         ]
         return self._parts.add("findings", lines)

@@ -10,7 +10,7 @@ from otel_fim.processors.rules.hits import Hit
 from otel_fim.processors.rules.match.view import time_of
 from otel_fim.record import Record
 from otel_fim.sigma.ir import RuleSet
-from otel_fim.sigma.sql import compile_sql
+from otel_fim.sigma.sql import Layout, compile_sql
 from tests.sigma.parity.reference import Finding, findings
 from tests.sigma.parity.table import Table
 
@@ -45,12 +45,15 @@ def by_table(
     since: int | None = None,
     until: int | None = None,
     name: str = "otel_logs",
+    layout: Layout | None = None,
 ) -> set[Finding]:
     """Of the rows that the table holds now."""
     keys = {rule.meta.id: [key.name for key in rule.group_by] for rule in ruleset.correlations}
     parts = []
     for rule in (*ruleset.rules, *ruleset.correlations):
-        query = compile_sql(ruleset, rule.meta.id, table=name, since=since, until=until, timezone=timezone)
+        query = compile_sql(
+            ruleset, rule.meta.id, table=name, since=since, until=until, timezone=timezone, layout=layout
+        )
         columns = "rule_id, toUnixTimestamp64Nano(time) AS t, `group`, value, count, evidence"
         parts.append(f"SELECT {columns} FROM (\n{query.sql}\n)")
     rows = table.rows("SELECT * FROM (\n" + "\nUNION ALL\n".join(parts) + "\n)")

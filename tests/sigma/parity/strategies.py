@@ -220,6 +220,50 @@ def rules(draw: st.DrawFn, *, count: int = 5) -> RuleSet:
     return RuleSet(tuple(rule(f"r{i}", draw(expressions), draw(event_names)) for i in range(count)))
 
 
+@st.composite
+def single_tests(draw: st.DrawFn) -> tuple[RuleSet, list[Record]]:
+    """Some tests of one text, and many texts made of the pieces that the tests are made of."""
+    drawn = draw(st.lists(st.one_of(text_tests, globs, regexes), min_size=4, max_size=10))
+    random = Random(draw(st.integers(0, 2**32)))
+    found = [_of_pieces(random, _pieces_of(random.choice(drawn))) for _ in range(150)]
+    field = Field(Source.ATTRIBUTE, "c")
+    made = [rule(f"t{i}", Match(field, test)) for i, test in enumerate(drawn)]
+    made.append(rule("any", Or(tuple(Match(field, test) for test in drawn))))
+    made.append(rule("none", Not(Or(tuple(Match(field, test) for test in drawn)))))
+    texts_of = [
+        Record(START + i, START, event_name="e", attributes={"c": text}, resource=hosts[0], scope=Scope())
+        for i, text in enumerate(found)
+    ]
+    return RuleSet(tuple(made)), texts_of
+
+
+def _pieces_of(test: Text | Glob | Regex) -> list[str]:
+    if isinstance(test, Text):
+        return [test.value]
+    if isinstance(test, Glob):
+        return [part if not isinstance(part, Wildcard) else "*?"[part is Wildcard.ONE] for part in test.parts]
+    return list("aAbB. x\n'ä0{\\")
+
+
+def _of_pieces(random: Random, pieces: list[str]) -> str:
+    """Pieces in order, here and there with something else between them, or in other case, or left out."""
+    found = []
+    for piece in pieces if len(pieces) < 6 else random.sample(pieces, 3):
+        if piece in ("*", "?") and random.random() < 0.8:
+            piece = random.choice(WORDS)
+        chance = random.random()
+        if chance < 0.2:
+            piece = random.choice((piece.upper(), piece.lower(), piece.swapcase()))
+        elif chance < 0.3:
+            piece = random.choice(WORDS)
+        elif chance < 0.35:
+            piece = ""
+        found.append(piece)
+    if random.random() < 0.3:
+        found.insert(random.randint(0, len(found)), random.choice(WORDS))
+    return "".join(found)
+
+
 # --- Correlations --------------------------------------------------------------------------------------------
 
 SIMPLE = tuple(

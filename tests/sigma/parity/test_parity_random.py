@@ -6,10 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from otel_fim.exporters.clickhouse.command import statements
 from otel_fim.record import Record
-from otel_fim.sigma.ir import RuleSet
+from otel_fim.sigma.ir import RuleSet, Source
+from otel_fim.sigma.sql import Layout
 from tests.sigma.parity import strategies as make
-from tests.sigma.parity.engines import check
+from tests.sigma.parity.engines import by_stream, by_table, check
 from tests.sigma.parity.table import Table
 
 _QUICK = settings(
@@ -17,7 +19,7 @@ _QUICK = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-_SLOW = settings(_QUICK, max_examples=1000)
+_SLOW = settings(_QUICK, max_examples=250)
 
 
 def rules_agree(table: Table, records: list[Record], rules: RuleSet, timezone: str) -> None:
@@ -43,9 +45,42 @@ def test_rules_find_the_same(table: Table, records: list[Record], rules: RuleSet
 
 
 @_QUICK
+@given(make.single_tests())
+def test_tests_of_texts_find_the_same(table: Table, drawn: tuple[RuleSet, list[Record]]) -> None:
+    check(table, *drawn)
+
+
+@settings(_QUICK, max_examples=60)
 @_of_correlations
 def test_correlations_find_the_same(table: Table, records: list[Record], rules: RuleSet) -> None:
     correlations_agree(table, records, rules)
+
+
+@pytest.fixture(scope="module")
+def real(table: Table) -> str:
+    """The exporter's own table, with an index and columns for what is asked often."""
+    for statement in list(statements("real"))[:2]:
+        table.run(statement)
+    return "real.otel_logs"
+
+
+@settings(_QUICK, max_examples=15)
+@given(
+    st.lists(make.records(), min_size=1, max_size=25), make.rules(), make.group_records(), make.correlated()
+)
+def test_columns_of_their_own_say_the_same(
+    table: Table,
+    real: str,
+    records: list[Record],
+    rules: RuleSet,
+    grouped: list[Record],
+    correlated: RuleSet,
+) -> None:
+    layout = Layout(columns={(Source.RESOURCE, "host.name"): "`__otel_materialized_host.name`"})
+    for these, ruleset in ((records, rules), (grouped, correlated)):
+        expected = by_stream(ruleset, these)
+        table.fill(these, real)
+        assert by_table(table, ruleset, name=real, layout=layout) == expected
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from tests.sigma.parity import strategies as make
 from tests.sigma.parity.engines import check
 from tests.sigma.parity.table import Table
 
-_SETTINGS = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+_SETTINGS = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 _CHARACTERS = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
 
 
