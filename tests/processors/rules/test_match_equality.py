@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_fim.names import events
-from otel_fim.processors.rules.match import compile_rules
+from otel_fim.processors.rules.match import compile_rules, sets
 from otel_fim.processors.rules.match.interpret import holds
 from otel_fim.processors.rules.match.matcher import is_about
 from otel_fim.record import Record, Resource
@@ -164,3 +165,33 @@ def test_many_literals_are_found_in_one_pass(matches: list[Match], texts: list[s
         record = Record(attributes={"p": text})
         expected = [rule.meta.id for rule in rules if holds(rule.condition, record)]
         assert [rule.meta.id for rule in matcher.match(record)] == expected + ["together"] * bool(expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(words, min_size=12, max_size=40), st.lists(records, min_size=1, max_size=4))
+def test_many_keywords_are_found_in_one_pass(keywords: list[Text], given_records: list[Record]) -> None:
+    rules = [Rule(Meta(str(number), ""), Keyword(word)) for number, word in enumerate(keywords)]
+    matcher = compile_rules(rules)
+    for record in given_records:
+        expected = [
+            rule.meta.id
+            for rule in rules
+            if is_about(rule, record.event_name) and holds(rule.condition, record)
+        ]
+        assert [rule.meta.id for rule in matcher.match(record)] == expected
+
+
+def test_what_is_too_much_for_a_set_is_looked_for_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sets, "_MOST_BYTES", 0)
+    field = Field(Source.ATTRIBUTE, "p")
+    conditions: list[Expression] = [
+        *(Match(field, Text(kind, f"word{number}")) for kind in TextKind for number in range(20)),
+        *(Match(field, Regex(f"wo.d{number}$")) for number in range(20)),
+        *(Keyword(Text(TextKind.CONTAINS, f"ord{number}")) for number in range(20)),
+    ]
+    rules = [Rule(Meta(str(number), ""), condition) for number, condition in enumerate(conditions)]
+    matcher = compile_rules(rules)
+    for text in ("word3", "a word12", "word7 b", "", "WORD19"):
+        record = Record(attributes={"p": text})
+        expected = [rule.meta.id for rule in rules if holds(rule.condition, record)]
+        assert [rule.meta.id for rule in matcher.match(record)] == expected
