@@ -83,6 +83,8 @@ def actor(executable: str, command: str, *parents: str) -> dict[str, AnyValue]:
         "otel_fim.process.ancestors": above,
         "user.id": "0",
         "user.name": "root",
+        "process.real_user.id": 0,
+        "process.real_user.name": "root",
         "otel_fim.actor.state": "running",
     }
 
