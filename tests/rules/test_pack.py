@@ -92,6 +92,18 @@ def test_every_kind_of_persistence_has_a_rule_of_its_own(kind: str) -> None:
     assert any(re.search(rf"\b{kind}\b", text) for text in everything())
 
 
+def test_package_managers_are_the_same_everywhere() -> None:
+    """`filter_packages` is copied from rule to rule, as Sigma has nothing to refer to. Whoever is left out of one rule by
+    an older copy can hide there: root alone is asked of each."""
+    texts = {
+        found[1]
+        for source in pack().sources
+        if (found := re.search(r"^  filter_packages:\n((?:    .*\n)+)", source.text, re.MULTILINE))
+    }
+    assert len(texts) == 1, "copy filter_packages from rules/linux/persistence/cron_entry.yml"
+    assert texts.pop().count("process.real_user.id: 0") == 5
+
+
 def test_what_matters_is_medium_or_more() -> None:
     levels = dict.fromkeys(Level, 0)
     for rule in pack().everything:
