@@ -11,44 +11,47 @@ from otel_fim.hunt.errors import HuntError
 from otel_fim.sigma.ir import Correlation, Rejected, Rule, RuleSet
 from otel_fim.sigma.load import load_isolated, pack_path
 from otel_fim.sigma.load.isolated import IsolationError
+from otel_fim.sigma.sql.query import by_id
 
 
 @dataclass(slots=True, frozen=True)
 class Choice:
-    """The rules to run, the set that they and what they refer to are in, and what of the files cannot run."""
+    """The rules to run, each with the set that it and what it refers to are in, and what of the files cannot run."""
 
-    ruleset: RuleSet
-    rules: tuple[Rule | Correlation, ...]
+    rules: tuple[tuple[RuleSet, Rule | Correlation], ...]
     rejected: tuple[Rejected, ...]
 
 
 def choose(wanted: Sequence[str], *, everything: bool) -> Choice:
     """`wanted` are paths, ids, names or titles; `everything` adds the whole pack. Raises `HuntError`."""
+    # The child that reads them has a working directory of its own.
     paths = [os.path.abspath(each) for each in wanted if os.path.exists(each)]
     called = [each for each in wanted if not os.path.exists(each)]
-    needs_pack = everything or bool(called)
+    chosen: dict[str, tuple[RuleSet, Rule | Correlation]] = {}
+    rejected: tuple[Rejected, ...] = ()
+    if paths:
+        own = _load(paths)
+        rejected = own.rejected
+        chosen.update({rule.meta.id: (own, rule) for rule in by_id(own).values() if rule.emits})
+    if everything or called:
+        pack = _load([str(pack_path())])
+        everyone = list(by_id(pack).values())
+        if everything:
+            # What is wrong with the pack does not concern a hunt that finds its rules there.
+            rejected += pack.rejected
+            chosen.update({rule.meta.id: (pack, rule) for rule in everyone if rule.emits})
+        for each in called:
+            chosen.update({rule.meta.id: (pack, rule) for rule in _called(each, everyone)})
+    if not chosen and not rejected:
+        raise HuntError(f"there is no rule in {', '.join(wanted) or pack_path()}")
+    return Choice(tuple(chosen.values()), rejected)
+
+
+def _load(paths: Sequence[str]) -> RuleSet:
     try:
-        ruleset = load_isolated([*paths, *([pack_path()] if needs_pack else [])])
+        return load_isolated(paths)
     except IsolationError as error:
         raise HuntError(f"the rules cannot be read: {error}") from error
-    everyone: list[Rule | Correlation] = [*ruleset.rules, *ruleset.correlations]
-    if everything:
-        return Choice(ruleset, tuple(rule for rule in everyone if rule.emits), ruleset.rejected)
-    pack = _pack_of(everyone) if needs_pack else []
-    chosen = {rule.meta.id: rule for rule in everyone if rule.emits and rule not in pack}
-    for each in called:
-        chosen.update({rule.meta.id: rule for rule in _called(each, pack)})
-    # What is wrong with the pack does not concern a hunt that has found its rules there.
-    rejected = ruleset.rejected if not needs_pack or not called else ()
-    if not chosen and not rejected:
-        raise HuntError(f"there is no rule in {', '.join(wanted)}")
-    return Choice(ruleset, tuple(chosen.values()), rejected)
-
-
-def _pack_of(rules: Sequence[Rule | Correlation]) -> list[Rule | Correlation]:
-    known = {str(path) for path in (pack_path(), pack_path().resolve())}
-    names = {os.path.basename(path) for path in known} | {"otel-fim", "rules"}
-    return [rule for rule in rules if rule.meta.ruleset in names]
 
 
 def _called(name: str, pack: Sequence[Rule | Correlation]) -> list[Rule | Correlation]:

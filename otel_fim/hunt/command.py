@@ -155,7 +155,7 @@ def _queries(
 ) -> list[Query]:
     return [
         compile_sql(
-            choice.ruleset,
+            ruleset,
             rule.meta.id,
             table=place.qualified,
             since=since,
@@ -165,7 +165,7 @@ def _queries(
             # One more than is shown tells whether there are more.
             limit=None if args.sql else args.limit + 1,
         )
-        for rule in choice.rules
+        for ruleset, rule in choice.rules
     ]
 
 

@@ -56,6 +56,18 @@ def test_correlations_find_the_same(table: Table, records: list[Record], rules: 
     correlations_agree(table, records, rules)
 
 
+@settings(_QUICK, max_examples=25)
+@given(make.group_records(), make.correlated(), st.integers(0, 60), st.integers(1, 60))
+def test_a_part_of_the_time_has_what_the_whole_has_in_it(
+    table: Table, records: list[Record], rules: RuleSet, since: int, length: int
+) -> None:
+    whole = by_stream(rules, records)
+    table.fill(records)
+    start, end = make.START + since, make.START + since + length
+    found = by_table(table, rules, since=start, until=end)
+    assert found == {each for each in whole if start <= each.time < end}
+
+
 @pytest.fixture(scope="module")
 def real(table: Table) -> str:
     """The exporter's own table, with an index and columns for what is asked often."""
@@ -93,7 +105,7 @@ def test_many_rules_find_the_same(table: Table, records: list[Record], rules: Ru
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@_SLOW
+@settings(_QUICK, max_examples=150)
 @_of_correlations
 def test_many_correlations_find_the_same(table: Table, records: list[Record], rules: RuleSet) -> None:
     correlations_agree(table, records, rules)

@@ -23,9 +23,10 @@ from otel_fim.sigma.ir import (
     TextKind,
     TimePart,
 )
-from otel_fim.sigma.sql.conditions import Conditions, folded_whole
+from otel_fim.sigma.sql.conditions import Conditions
 from otel_fim.sigma.sql.layout import Layout
 from otel_fim.sigma.sql.quoting import comment, identifier, literal
+from otel_fim.sigma.sql.texts import folded_whole
 from otel_fim.sigma.values import fold
 from tests.sigma.parity import strategies as make
 from tests.sigma.parity.engines import check
