@@ -1,0 +1,176 @@
+"""Makes test data of a recording: what happened on the host, and nothing of the machine that it ran on.
+
+    python -m tests.rules.recording.reduce RECORDINGS
+
+Writes tests/rules/testdata/quiet/<story>.jsonl.gz and tests/rules/testdata/attack/attack.jsonl.gz: OTLP/JSON, a record a
+line, in the order of their times. A record belongs to the host when its process descends from the holder, or when it is
+of none (a log line, a scan). The holder becomes systemd. Left out are findings and what novelty said, which the tests
+make anew; seals, hashes' second halves and what differs in every run; and, of records that differ in numbers only, those
+after the first few in a story.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from otel_fim import names
+from otel_fim.names import events
+from otel_fim.otlp import decode_logs_data_json, encode_logs_data_json
+from otel_fim.record import Record, Resource, Scope
+
+TARGET = Path(__file__).parents[1] / "testdata"
+SYSTEMD = "/usr/lib/systemd/systemd"
+RESOURCE = Resource({names.HOST_NAME: "web-1"})
+ALIKE = 12
+"""So many records that differ in numbers only are kept of each story."""
+LEFT_OUT_EVENTS = (events.FINDING, "otel_fim.stream.", "otel_fim.agent.", "otel_fim.coverage.")
+LEFT_OUT = re.compile(
+    r"audit\.sequence|otel_fim\.(chain|novelty|risk|finding)\.|log\.record\.uid|process\.linux\.cgroup|container\."
+    r"|process\.(saved_user|group|real_group|saved_group|session_leader|group_leader)\."
+    r"|process\.(creation|exit)\.time|file\.(inode|changed|accessed)$|otel_fim\.file\.(device|nlink)"
+    r"|otel_fim\.before\.file\.(changed|inode|accessed)|otel_fim\.process\.(duration|backend)|log\.record\.original"
+)
+MACHINE = re.compile(r"/(root/\.pyenv|work|opt/venv|tmp/quiet)\b|process_api|line_io_tools")
+
+
+def read(path: Path) -> Iterator[Record]:
+    with path.open("rb") as lines:
+        for line in lines:
+            yield from decode_logs_data_json(line)
+
+
+def holder_of(records: list[Record]) -> set[str]:
+    """The pids of the holder: what the host's sshd and cron descend from."""
+    found: Counter[str] = Counter()
+    for record in records:
+        ancestors = record.attributes.get(names.OTEL_FIM_PROCESS_ANCESTORS) or []
+        above = [str(each).split(" ", 1) for each in ancestors]  # type: ignore[union-attr]
+        for child, parent in zip(above, above[1:], strict=False):
+            if child[-1] == "/usr/sbin/sshd" and "python" in parent[-1]:
+                found[parent[0]] += 1
+    return {found.most_common(1)[0][0]}
+
+
+class Reduction:
+    def __init__(self, records: list[Record]) -> None:
+        self._inside = holder_of(records)
+        self._holder = next(iter(self._inside))
+        self._outside: set[str] = set()
+        for record in records:
+            self._learn(record)
+
+    def _learn(self, record: Record) -> None:
+        """Whether a process is inside is known from its parents, however far up the list of ancestors was cut."""
+        pid = str(record.attributes.get(names.PROCESS_PID, ""))
+        if record.event_name.startswith("otel_fim.process.") and pid and self._is_inside(record):
+            self._inside.add(pid)
+
+    def _is_inside(self, record: Record) -> bool:
+        get = record.attributes.get
+        pids = {str(each).split(" ", 1)[0] for each in get(names.OTEL_FIM_PROCESS_ANCESTORS) or []}  # type: ignore[union-attr]
+        pids.add(str(get(names.PROCESS_PARENT_PID, "")))
+        return not self._inside.isdisjoint(pids)
+
+    def of(self, record: Record) -> Record | None:
+        """The record as it is kept, or None."""
+        if record.event_name.startswith(LEFT_OUT_EVENTS):
+            return None
+        pid = record.attributes.get(names.PROCESS_PID)
+        if pid is not None and str(pid) not in self._inside and not self._is_inside(record):
+            return None
+        if record.event_name.startswith("otel_fim.listener.") and pid is None:
+            return None
+        attributes = {key: value for key, value in record.attributes.items() if not LEFT_OUT.match(key)}
+        self._tell_of_systemd(attributes)
+        for key, value in attributes.items():
+            if key.endswith("hash.sha256") and isinstance(value, str):
+                attributes[key] = value[:16]
+        if MACHINE.search(json.dumps(attributes)):
+            return None
+        return Record(
+            record.time_unix_nano,
+            record.observed_time_unix_nano,
+            record.event_name,
+            record.severity_number,
+            "",
+            None,
+            attributes,
+            RESOURCE,
+            Scope(),
+        )
+
+    def _tell_of_systemd(self, attributes: dict[str, object]) -> None:
+        ancestors = attributes.get(names.OTEL_FIM_PROCESS_ANCESTORS)
+        if isinstance(ancestors, list):
+            pids = [str(each).split(" ", 1)[0] for each in ancestors]
+            if self._holder in pids:
+                attributes[names.OTEL_FIM_PROCESS_ANCESTORS] = [
+                    *ancestors[: pids.index(self._holder)],
+                    f"1 {SYSTEMD}",
+                ]
+        if str(attributes.get(names.PROCESS_PARENT_PID)) == self._holder:
+            attributes[names.PROCESS_PARENT_PID] = 1
+            attributes[names.PROCESS_PARENT_EXECUTABLE_PATH] = SYSTEMD
+            attributes[names.PROCESS_PARENT_NAME] = "systemd"
+            attributes.pop(names.PROCESS_PARENT_COMMAND_LINE, None)
+            attributes.pop("process.parent.entity_id", None)
+
+
+def shape(record: Record) -> str:
+    """What is the same in records that differ in numbers, temporary names and hashes only."""
+    kept = {
+        key: value
+        for key, value in record.attributes.items()
+        if not key.endswith(("hash.sha256", "entity_id", "pid", ".time", "file.size", "file.modified"))
+    }
+    text = json.dumps([record.event_name, kept], sort_keys=True, default=str)
+    return re.sub(r"(?<=[._-])[A-Za-z0-9]{6,10}(?=[\"/ ])|\d+", "#", text)
+
+
+def family(record: Record) -> str:
+    """For files of one kind in one part of the tree, such as a kernel's modules: the directory and the suffix."""
+    path = str(record.attributes.get(names.FILE_PATH, ""))
+    if not path:
+        return shape(record)
+    top = "/".join(path.split("/")[:5])
+    who = record.attributes.get(names.PROCESS_EXECUTABLE_PATH)
+    return re.sub(r"\d+", "#", f"{record.event_name} {top} {Path(path).suffix} {who}")
+
+
+def reduce(directory: Path, name: str) -> None:
+    marks = sorted(json.loads((directory / "marks.json").read_text()).items(), key=lambda mark: mark[1])
+    records = sorted(read(directory / "records.jsonl"), key=lambda record: record.observed_time_unix_nano)
+    reduction = Reduction(records)
+    target = TARGET / name
+    target.mkdir(parents=True, exist_ok=True)
+    for (story, begin), (_, end) in zip(marks, marks[1:], strict=False):
+        seen: Counter[str] = Counter()
+        kept: list[Record] = []
+        for record in records:
+            if not begin <= record.time_unix_nano < end:
+                continue
+            reduced = reduction.of(record)
+            if reduced is None:
+                continue
+            if name == "quiet":
+                seen[shape(reduced)] += 1
+                seen[key := "family " + family(reduced)] += 1
+                if seen[shape(reduced)] > ALIKE or seen[key] > 20 * ALIKE:
+                    continue
+            kept.append(reduced)
+        content = b"".join(encode_logs_data_json([record]) + b"\n" for record in kept)
+        path = target / f"{story}.jsonl.gz"
+        path.write_bytes(gzip.compress(content, 9, mtime=0))
+        print(f"{path.name}: {len(kept)} records, {path.stat().st_size >> 10} KiB")
+
+
+if __name__ == "__main__":
+    for name in ("quiet", "attack"):
+        if (Path(sys.argv[1]) / name / "marks.json").exists():
+            reduce(Path(sys.argv[1]) / name, name)
