@@ -93,8 +93,8 @@ def test_every_kind_of_persistence_has_a_rule_of_its_own(kind: str) -> None:
 
 
 def test_package_managers_are_the_same_everywhere() -> None:
-    """`filter_packages` is copied from rule to rule, as Sigma has nothing to refer to. An older copy that asks less than
-    the others is a place to hide."""
+    """`filter_packages` is copied from rule to rule, as Sigma has nothing to refer to. An older copy that asks
+    less than the others is a place to hide."""
     texts = {
         found[1]
         for source in pack().sources
