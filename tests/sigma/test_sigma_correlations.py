@@ -114,7 +114,7 @@ group-by: [who]
 timespan: 30s
 aliases:
   who: {failed: TargetUserName, started: ParentImage}
-condition: {gte: 2}
+condition: {gte: 3}
 """,
     )
     assert found.rules == (BASE, OTHER, BASE)
@@ -248,6 +248,22 @@ def test_a_key_that_the_referred_correlation_has_not(load: Load) -> None:
         (
             "type: temporal\nrules: [failed, started]\ntimespan: 5m\ncondition: failed & started",
             "cannot be read",
+        ),
+        (
+            "type: temporal_ordered\nrules: [failed, started]\ntimespan: 5m\ncondition: failed or started",
+            "temporal_ordered needs an event of every rule, so its condition has no or",
+        ),
+        (
+            "type: temporal_ordered\nrules: [failed, started]\ntimespan: 5m\ncondition: not (failed or started)",
+            "no not and no or",
+        ),
+        (
+            "type: temporal_ordered\nrules: [failed, started]\ntimespan: 5m\ncondition: {gte: 1}",
+            "each of its 2 rules, and the condition asks for 1",
+        ),
+        (
+            "type: temporal_ordered\nrules: [failed, started]\ntimespan: 5m\ncondition: {gt: 2}",
+            "asks for another number",
         ),
         ("type: temporal\nrules: [failed]\naliases: [a]\ntimespan: 5m", "aliases"),
         (

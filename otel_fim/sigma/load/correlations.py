@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,12 +13,20 @@ from sigma.correlations import SigmaCorrelationRule
 from otel_fim.sigma import ir
 from otel_fim.sigma.load.documents import Document
 from otel_fim.sigma.load.meta import meta_of
-from otel_fim.sigma.parse.booleans import names_in
+from otel_fim.sigma.parse.booleans import names_in, words_in
 from otel_fim.sigma.parse.detections import MalformedError
 
 _SECOND: Final = 1_000_000_000
 _LONGEST: Final = 3660 * 86400
 _OPERATORS: Final = {each.value: each for each in ir.Operator}
+_HOLDS: Final = {
+    ir.Operator.EQ: operator.eq,
+    ir.Operator.NEQ: operator.ne,
+    ir.Operator.LT: operator.lt,
+    ir.Operator.LTE: operator.le,
+    ir.Operator.GT: operator.gt,
+    ir.Operator.GTE: operator.ge,
+}
 _TEMPORAL: Final = (ir.CorrelationType.TEMPORAL, ir.CorrelationType.TEMPORAL_ORDERED)
 _COUNTS: Final = (ir.CorrelationType.EVENT_COUNT, *_TEMPORAL)
 _KEYS: Final = ("type", "rules", "group-by", "timespan", "condition", "aliases", "generate")
@@ -54,14 +63,16 @@ def read_correlation(document: Document) -> ReadCorrelation:
     expression = condition if isinstance(condition, str) else ""
     rules = _rules(section.get("rules"), kind, expression)
     bounds = _bounds(condition, kind)
+    if kind is ir.CorrelationType.TEMPORAL_ORDERED:
+        _asks_for_all(rules, bounds, expression)
     value = _value(condition, kind)
     plain = {**section, "type": kind.value, "rules": list(rules)}
     # pySigma takes one bound only, and names of letters in a boolean condition.
     plain.pop("condition", None)
     if bounds is not None and isinstance(condition, Mapping):
-        operator, number = bounds.bounds[0]
+        compare, number = bounds.bounds[0]
         kept = {key: condition[key] for key in ("field",) if key in condition}
-        plain["condition"] = {operator.value: number, **kept}
+        plain["condition"] = {compare.value: number, **kept}
     parsed = SigmaCorrelationRule.from_dict({**document.content, "correlation": plain})
     if parsed.timespan.seconds > _LONGEST:
         raise MalformedError(f"the timespan {parsed.timespan.spec} is longer than ten years")
@@ -125,6 +136,28 @@ def _bounds(condition: object, kind: ir.CorrelationType) -> ir.Condition | None:
     if not bounds:
         raise MalformedError("the condition has no bound such as `gte: 10`")
     return ir.Condition(bounds)
+
+
+def _asks_for_all(rules: tuple[str, ...], bounds: ir.Condition | None, expression: str) -> None:
+    """An order is one of all rules: a condition that fewer of them meet would promise what does not happen."""
+    words = {"or", "not"}.intersection(words_in(expression)) if expression else set()
+    if words:
+        raise MalformedError(
+            f"temporal_ordered needs an event of every rule, so its condition has no {' and no '.join(sorted(words))}: "
+            "leave the condition out, or use temporal"
+        )
+    if bounds is None:
+        return
+    fewest = next((number for number in range(1, len(rules) + 1) if _is_met(bounds, number)), None)
+    if fewest != len(rules):
+        raise MalformedError(
+            f"temporal_ordered needs an event of each of its {len(rules)} rules, and the condition asks for "
+            f"{'another number' if fewest is None else fewest}: leave it out, or use temporal"
+        )
+
+
+def _is_met(bounds: ir.Condition, number: int) -> bool:
+    return all(_HOLDS[each](number, bound) for each, bound in bounds.bounds)
 
 
 def _number(key: str, value: object) -> float:

@@ -22,6 +22,11 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(token for token in _tokens(text) if token not in _WORDS))
 
 
+def words_in(text: str) -> frozenset[str]:
+    """Which of `and`, `or`, `not` and the parentheses a condition uses. Raises `MalformedError`."""
+    return _WORDS.intersection(_tokens(text))
+
+
 def parse(text: str, id_of: Callable[[str], str]) -> RuleExpression:
     """The condition as an expression of rules' ids; `id_of` gives the id of a name. Raises `MalformedError`."""
     parser = _Parser(_tokens(text), id_of, text)
