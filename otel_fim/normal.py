@@ -12,8 +12,10 @@ from typing import Final
 MAX_CHARACTERS: Final = 4096
 """Longer paths are cut: PATH_MAX, which no path that was opened exceeds."""
 _VARYING: Final = re.compile(
+    # A UUID, whose short parts look like words.
+    r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![0-9A-Za-z])"
     # A hexadecimal id of eight characters or more, one of them a number; never the middle of a word.
-    r"(?<![0-9A-Za-z])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9A-Za-z])"
+    r"|(?<![0-9A-Za-z])(?=[a-fA-F]*[0-9])[0-9a-fA-F]{8,}(?![0-9A-Za-z])"
     # What mkstemp and its like made of a template with a dot or a dash before it: tmp.Xk2fQz81Lm.
     r"|(?<=tmp[.\-_])[0-9A-Za-z_]{6,}|(?<=/tmp)[0-9a-z_]{8}(?![^/])"
     r"|[0-9]+"

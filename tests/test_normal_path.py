@@ -21,6 +21,8 @@ from otel_fim.normal import MAX_CHARACTERS, normal_path
         ("/tmp/tmp.Xk2fQz81Lm/a", "/tmp/tmp.aaaaaaaaaa/a"),
         ("/tmp/tmpab12_x9z/a", "/tmp/tmpqqqqqqqq/a"),
         ("/tmp/go-build123/b001/exe/main", "/tmp/go-build9876543/b002/exe/main"),
+        ("/srv/abcdefab-face-4bad-8bad-deadbeefcafe", "/srv/123e4567-e89b-12d3-a456-426614174000"),
+        ("/srv/6F9619FF-8B86-D011-B42D-00CF4FC964FF", "/srv/123e4567-e89b-12d3-a456-426614174000"),
         ("/srv/550e8400-e29b-41d4-a716-446655440000", "/srv/123e4567-e89b-12d3-a456-426614174000"),
     ],
 )

@@ -39,7 +39,7 @@ class NoveltyConfig(ComponentConfig):
     max_entries: int = Field(default=100_000, ge=1_000, le=5_000_000)
     """How many things are remembered, of all hosts together; each kind has its share, so that a flood of one leaves the
     others alone. Above it, the host with the most gives up what it has not seen for longest. 65 bytes of memory
-    each."""
+    each, 120 in a flood."""
     max_hosts: int = Field(default=1_000, ge=1, le=100_000)
     """How many hosts are known at a time, told apart by `host.name`. Above it, a host that has been silent for a day
     makes room; when there is none, nothing is called new on the hosts that are too many, and a coverage gap says so."""

@@ -26,7 +26,7 @@ _WORDS: Final = {
     "user_executable": "the program run by that user",
     "listener": "the program on that port",
     "persistence": "the start-up item",
-    "persistence_kind": "a start-up item of that kind",
+    "persistence_kind": "the kind of start-up item",
 }
 _SYSTEM: Final = ("/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/libexec/", "/bin/", "/sbin/", "/snap/")
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -167,7 +167,8 @@ class Scorer:
 
 
 def _listed(kinds: list[str]) -> str:
-    return ", ".join(_WORDS[kind] for kind in dict.fromkeys(kinds))
+    *some, last = (_WORDS[kind] for kind in dict.fromkeys(kinds))
+    return f"{', '.join(some)} and {last}" if some else last
 
 
 def _records(count: int) -> str:

@@ -25,6 +25,8 @@ from otel_fim.ulid import Uids
 
 STATE_FILE: Final = "risk.state"
 SAVE_SECONDS: Final = 10.0
+SAVE_UNCHANGED_SECONDS: Final = 900.0
+"""So that a gap after a kill does not begin days before it."""
 
 
 class RiskProcessor(Processor[RiskConfig]):
@@ -139,7 +141,7 @@ class RiskProcessor(Processor[RiskConfig]):
         if self._entities.evicted:
             self.context.count(metrics.RISK_EVICTED, self._entities.evicted, what="entity")
             self._entities.evicted = 0
-        if self._is_changed and self._saver.is_due:
+        if self._saver.is_due and (self._is_changed or self._saver.elapsed() >= SAVE_UNCHANGED_SECONDS):
             self._save(clean=False)
         return due
 

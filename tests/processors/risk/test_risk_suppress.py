@@ -66,6 +66,8 @@ def test_a_suppressed_finding_is_recorded_and_does_not_count(make_world: Callabl
         ({"source": "192.0.2.0/24"}, True),
         ({"source": "192.0.2.*"}, True),
         ({"source": ["198.51.100.0/24", "2001:db8::/32"]}, False),
+        ({"rule": "Cron Entry Added By [A] Shell"}, True),
+        ({"rule": "Cron Entry Added By [B-Z] Shell"}, False),
     ],
 )
 def test_what_fits(make_world: Callable[..., Any], match: dict[str, Any], fits: bool) -> None:
@@ -85,6 +87,67 @@ def test_a_finding_without_the_value_does_not_fit(make_world: Callable[..., Any]
     assert not _is_suppressed(record)
     (record,) = world.find()
     assert _is_suppressed(record)
+
+
+def test_brackets_of_a_title_that_was_copied_are_brackets(make_world: Callable[..., Any]) -> None:
+    world = make_world(suppressions=[_suppression(rule="Shell [root]")])
+    assert _is_suppressed(world.find(SECURITY_RULE_NAME="Shell [Root]")[0])
+    assert not _is_suppressed(world.find(SECURITY_RULE_NAME="Shell [Root] 2", USER_NAME="bob")[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "fits"),
+    [
+        ("::ffff:192.0.2.7", True),
+        ("192.0.2.7", True),
+        ("2001:db8::1", False),
+        ("fe80::1%eth0", False),
+        ("nonsense", False),
+        ("", False),
+    ],
+)
+def test_addresses_in_other_forms(make_world: Callable[..., Any], source: str, fits: bool) -> None:
+    world = make_world(suppressions=[_suppression(source="192.0.2.0/24")])
+    assert _is_suppressed(world.find(SOURCE_ADDRESS=source)[0]) == fits
+
+
+def test_the_first_that_fits_counts_until_it_ends(make_world: Callable[..., Any]) -> None:
+    one = _suppression(user="alice") | {"expires": "2026-01-13T14:40:00Z"}
+    two = _suppression(rule="Cron*") | {"name": "two", "expires": "2026-01-13T15:41:00+01:00"}
+    world = make_world(suppressions=[one, two])
+    assert world.find()[0].attributes[names.OTEL_FIM_SUPPRESSION_NAME] == "backup"
+    world.wait(465)  # 14:40:00
+    (record,) = world.find()
+    assert record.attributes[names.OTEL_FIM_SUPPRESSION_NAME] == "two"
+    assert record.attributes[names.OTEL_FIM_SUPPRESSION_EXPIRES] == "2026-01-13T15:41:00+01:00"
+    world.wait(60)
+    assert not _is_suppressed(world.find()[0])
+    assert world.counted[metrics.FINDINGS_SUPPRESSED] == 2
+
+
+def test_a_reload_takes_suppressions_and_keeps_what_was_counted(make_world: Callable[..., Any]) -> None:
+    world = make_world()
+    (first,) = world.find()
+    assert world.find() == []
+    world.restart(suppressions=[_suppression(user="alice")])
+    (suppressed,) = world.find()
+    assert _is_suppressed(suppressed)
+    assert world.find() == []
+    world.restart(suppressions=[])
+    assert world.find() == []
+    told = {
+        str(record.attributes[names.OTEL_FIM_FINDING_DUPLICATE_OF]): record for record in world.wait(3600)
+    }
+    loud = told[str(first.attributes[names.LOG_RECORD_UID])]
+    quiet = told[str(suppressed.attributes[names.LOG_RECORD_UID])]
+    assert (loud.attributes[names.OTEL_FIM_FINDING_COUNT], _is_suppressed(loud)) == (3, False)
+    assert (quiet.attributes[names.OTEL_FIM_FINDING_COUNT], _is_suppressed(quiet)) == (2, True)
+
+
+def test_a_suppression_makes_nothing_louder(make_world: Callable[..., Any]) -> None:
+    world = make_world(suppressions=[_suppression(user="alice")])
+    assert world.find(severity=5)[0].severity_number == 5
+    assert world.find(severity=0, FILE_PATH="/b")[0].severity_number == 9
 
 
 def test_it_ends_by_itself_and_says_so_once(
