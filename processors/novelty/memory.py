@@ -113,12 +113,20 @@ class Memory:
         self._no_room_before = silent.last + _SILENT_SECONDS
         if now < self._no_room_before:
             return False
-        for index, things in enumerate(silent.things):
+        self._forget(silent)
+        return True
+
+    def fit_hosts(self) -> None:
+        """Forgets the hosts that are too many, those that have been silent for longest."""
+        for host in sorted(self.hosts.values(), key=lambda host: host.last)[: -self._max_hosts]:
+            self._forget(host)
+
+    def _forget(self, host: Host) -> None:
+        for index, things in enumerate(host.things):
             self._size[index] -= len(things)
             self._count_evicted(index, len(things))
-        del self.hosts[silent.name]
-        self.forgotten.append(silent.name)
-        return True
+        del self.hosts[host.name]
+        self.forgotten.append(host.name)
 
     # --- Things --------------------------------------------------------------------------------------
 

@@ -79,6 +79,7 @@ class NoveltyProcessor(Processor[NoveltyConfig]):
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
             raise DamagedStateError(f"{type(error).__name__}: {error}") from error
         self._began = self._clock()
+        self._memory.fit_hosts()
         for host in self._memory.hosts.values():
             for index, is_wanted in enumerate(self._wanted):
                 if not is_wanted:
@@ -240,7 +241,7 @@ class NoveltyProcessor(Processor[NoveltyConfig]):
             more = f" and {len(forgotten) - _TOLD_HOSTS} others" if len(forgotten) > _TOLD_HOSTS else ""
             self._gap(
                 "state_limit",
-                f"there was no room for another host (max_hosts), so what had been silent for a day was forgotten: "
+                f"there was no room for another host (max_hosts), so what was silent for longest was forgotten: "
                 f"{', '.join(forgotten[:_TOLD_HOSTS])}{more}; when it speaks again, it is learnt anew",
             )
         evictions, memory.evictions = memory.evictions, []

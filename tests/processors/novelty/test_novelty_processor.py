@@ -123,12 +123,19 @@ def test_other_records_are_left_alone(make_world: Callable[..., Any], event: str
     assert world.put(event, attributes).attributes == attributes
 
 
-def test_what_another_agent_judged_stays_as_it_is(make_world: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (names.OTEL_FIM_NOVELTY_FIRST_SEEN, ["executable_hash"]),
+        (names.OTEL_FIM_NOVELTY_RARE, ["executable"]),
+        (names.OTEL_FIM_NOVELTY_LEARNING, True),
+    ],
+)
+def test_what_another_agent_judged_stays_as_it_is(
+    make_world: Callable[..., Any], name: str, value: Any
+) -> None:
     world = make_world(learning_period=0)
-    attributes = {
-        names.PROCESS_EXECUTABLE_PATH: "/usr/bin/a",
-        names.OTEL_FIM_NOVELTY_FIRST_SEEN: ["executable_hash"],
-    }
+    attributes = {names.PROCESS_EXECUTABLE_PATH: "/usr/bin/a", name: value}
     assert world.put(events.PROCESS_STARTED, attributes).attributes == attributes
     assert _first(world.run("/usr/bin/a")) is None
 
@@ -193,6 +200,24 @@ def test_a_kind_that_is_wanted_later_is_learnt_later(make_world: Callable[..., A
     assert _first(world.run("/usr/bin/x")) == ["executable"]
     world.wait(8 * _DAY)
     assert _first(world.put(events.AUTH_LOGIN, login | {names.USER_NAME: "bob"})) == ["user"]
+
+
+def test_a_kind_of_start_up_item_is_new_once(world: Any) -> None:
+    def item(kind: str, number: int) -> dict[str, Any]:
+        return {names.OTEL_FIM_PERSISTENCE_KIND: kind, names.OTEL_FIM_PERSISTENCE_ID: f"item {number}"}
+
+    world.learn()
+    world.put(events.PERSISTENCE_CHANGED, item("cron", 0))
+    assert _first(world.put(events.PERSISTENCE_ADDED, item("cron", 1))) == ["persistence"]
+    assert _first(world.put(events.PERSISTENCE_ADDED, item("kernel_module", 2))) == [
+        "persistence",
+        "persistence_kind",
+    ]
+    # Ten packages with ten units: one of them is the first of its kind.
+    units = [world.put(events.PERSISTENCE_ADDED, item("systemd_service", number)) for number in range(10)]
+    assert sum("persistence_kind" in _first(record) for record in units) == 1
+    world.restart()
+    assert _first(world.put(events.PERSISTENCE_ADDED, item("systemd_service", 99))) == ["persistence"]
 
 
 # --- Restart ---------------------------------------------------------------------------------------------
@@ -331,6 +356,30 @@ def test_hosts_are_bounded_and_a_silent_one_makes_room(make_world: Callable[...,
     world.wait(1)
     assert _first(world.run("/usr/bin/a", host="three")) == ["executable"]
     assert _first(world.run("/usr/bin/a", host="one")) is None
+    (gap,) = world.processor.tick()
+    assert "silent for longest was forgotten: two; when it speaks again" in str(gap.body)
+    assert world.processor._memory.size == 2
+
+
+def test_a_lower_bound_of_hosts_forgets_the_silent_ones(make_world: Callable[..., Any]) -> None:
+    world = make_world(learning_period=0)
+    for number in range(30):
+        world.run("/usr/bin/a", host=f"host-{number}")
+        world.wait(1)
+    world.restart(max_hosts=3)
+    assert list(world.processor._memory.hosts) == ["host-27", "host-28", "host-29"]
+    assert world.processor._memory.size == 3
+    (gap,) = world.processor.tick()
+    assert "host-0, host-1" in str(gap.body)
+    assert "and 17 others" in str(gap.body)
+    assert world.processor.tick() == []
+
+
+def test_names_of_hosts_take_little_room(make_world: Callable[..., Any]) -> None:
+    world = make_world(learning_period=0)
+    world.run("/usr/bin/a", host="h" * 100_000)
+    assert _first(world.run("/usr/bin/a", host="h" * 100_000)) is None
+    assert all(len(name) < 300 for name in world.processor._memory.hosts)
 
 
 def test_what_is_cached_is_bounded(make_world: Callable[..., Any]) -> None:
@@ -339,6 +388,9 @@ def test_what_is_cached_is_bounded(make_world: Callable[..., Any]) -> None:
         world.run(f"/usr/bin/{'x' * (number % 90)}{'y' * (number // 90)}", host=f"host-{number % 50}")
     hosts = world.processor._memory.hosts.values()
     assert sum(len(host.cache) for host in hosts) <= 8192
+    for number in range(2000):
+        world.run(f"/{'z' * 900}{chr(0x4E00 + number)}", host=f"host-{number % 50}")
+    assert sum(len(part) for host in hosts for seen in host.cache for part in seen) <= 2**20 + 1024
     world.run("/" + "z" * 5000, host="host-0")
     assert all(len(seen[1]) < 1024 for host in hosts for seen in host.cache)
 
