@@ -14,7 +14,7 @@ from typing import Final
 import re2
 
 from otel_fim.processors.rules.match.needs import Atom, Clause, Kind
-from otel_fim.processors.rules.match.sets import Sets
+from otel_fim.processors.rules.match.sets import Expressions, Sets
 from otel_fim.processors.rules.match.view import element_forms, text_form
 from otel_fim.record import AnyValue
 from otel_fim.sigma import values
@@ -44,12 +44,7 @@ class FieldIndex:
                     self._present |= 1 << number
                 else:
                     by_kind[atom.kind][atom.literal] |= 1 << number
-        expressions = by_kind[Kind.REGEX]
-        self._expressions = sets.of(tuple(each.encode() for each in expressions)) if expressions else None
-        self._matched = tuple(expressions.values())
-        if self._expressions is None:
-            for rules in self._matched:
-                self._present |= rules
+        self._expressions = Expressions(by_kind[Kind.REGEX], sets) if by_kind[Kind.REGEX] else None
         self._exact: dict[str, int] = dict(by_kind[Kind.EQUALS])
         self._tails: dict[str, int] = dict(by_kind[Kind.TAIL])
         self._searched = _Searched(
@@ -64,7 +59,7 @@ class FieldIndex:
     @property
     def cost(self) -> int:
         """Greater for fields that take longer to look at."""
-        return self._searched.cost + len(self._matched)
+        return self._searched.cost + (self._expressions is not None)
 
     def of_value(self, value: AnyValue) -> int:
         """The rules that a record with this value may match."""
@@ -83,8 +78,7 @@ class FieldIndex:
         text = values.fold(raw if raw.isascii() else text_form(raw))
         result = self._present | self._searched.rules(text)
         if self._expressions is not None:
-            for number in self._expressions.Match(raw if raw.isascii() else text_form(raw)) or ():
-                result |= self._matched[number]
+            result |= self._expressions.rules(raw if raw.isascii() else text_form(raw))
         if self._exact:
             result |= self._exact.get(text, 0)
         if self._tails:

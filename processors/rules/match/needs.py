@@ -7,7 +7,6 @@ still be false when they hold; it is never true when none does.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, assert_never
@@ -60,7 +59,8 @@ Needs = dict[Field, Clause]
 
 KEYWORDS: Final = Field(Source.BODY, "keywords")
 """Stands for all texts in which keywords are looked for."""
-_PRESENT: Final = frozenset({Atom(Kind.PRESENT)})
+_ANY: Final = Atom(Kind.PRESENT)
+_PRESENT: Final = frozenset({_ANY})
 _KINDS: Final = {
     TextKind.EQUALS: Kind.EQUALS,
     TextKind.STARTSWITH: Kind.STARTSWITH,
@@ -69,9 +69,6 @@ _KINDS: Final = {
 }
 _MOST_ATOMS: Final = 4096
 _MOST_ALTERNATIVES: Final = 8
-_LONGEST_REGEX: Final = 500
-_MOST_REPETITIONS: Final = 64
-_COUNTS: Final = re.compile(r"(?<=[{,])[0-9]{1,9}(?=[,}])")
 
 
 def needs_of(expression: Expression) -> list[Needs]:
@@ -140,7 +137,8 @@ def _common(alternatives: list[Needs]) -> Needs:
     for field, clause in first.items():
         if all(field in other for other in others):
             union = clause.union(*(other[field] for other in others))
-            result[field] = _PRESENT if len(union) > _MOST_ATOMS else union
+            is_weak = _ANY in union or len(union) > _MOST_ATOMS
+            result[field] = _PRESENT if is_weak else union
     return result
 
 
@@ -151,16 +149,10 @@ def _of_match(expression: Match) -> list[Needs]:
             return _clause(field, _atom(test))
         case SameAs():
             return [{field: _PRESENT, test.other: _PRESENT}]
-        case Regex() if _is_simple(test):
+        case Regex() if is_unicode(test.pattern):
             return _clause(field, Atom(Kind.REGEX, regex_pattern(test)))
         case _:
             return [{field: _PRESENT}]
-
-
-def _is_simple(test: Regex) -> bool:
-    """Whether the expression may stand in a set with others: large repetitions multiply what a set has to remember."""
-    counts = sum(int(number) for number in _COUNTS.findall(test.pattern))
-    return len(test.pattern) <= _LONGEST_REGEX and counts <= _MOST_REPETITIONS and is_unicode(test.pattern)
 
 
 def _clause(field: Field, atom: Atom | None) -> list[Needs]:

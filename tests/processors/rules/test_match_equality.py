@@ -90,7 +90,25 @@ globs = st.builds(
 )
 regexes = st.builds(
     Regex,
-    st.sampled_from(["a.*b", "^a", "b$", "(?i)SH", r"\x00", "[^a]", "é|Σ", ".", "", r"^\s*$", "sh\\b"]),
+    st.sampled_from(
+        [
+            "a.*b",
+            "^a",
+            "b$",
+            "(?i)SH",
+            r"\x00",
+            "[^a]",
+            "é|Σ",
+            ".",
+            "",
+            r"^\s*$",
+            "sh\\b",
+            "a{0,99}",
+            "(?:sh|b{3,80}a)É",
+            "[ab]{2,200}/bin",
+            "(?i)SH{1,99}",
+        ]
+    ),
     st.booleans(),
     st.booleans(),
     st.booleans(),
@@ -187,6 +205,7 @@ def test_what_is_too_much_for_a_set_is_looked_for_one_by_one(monkeypatch: pytest
     conditions: list[Expression] = [
         *(Match(field, Text(kind, f"word{number}")) for kind in TextKind for number in range(20)),
         *(Match(field, Regex(f"wo.d{number}$")) for number in range(20)),
+        *(Match(field, Regex(f"w{{1,99}}ord{number}$")) for number in range(20)),
         *(Keyword(Text(TextKind.CONTAINS, f"ord{number}")) for number in range(20)),
     ]
     rules = [Rule(Meta(str(number), ""), condition) for number, condition in enumerate(conditions)]
