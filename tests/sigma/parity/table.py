@@ -18,6 +18,7 @@ from otel_fim.otlp import clean_record
 from otel_fim.record import Record
 
 _START_SECONDS = 60.0
+_KEPT_SECONDS = 1.0
 _COLUMNS = ", ".join(f"`{name}` {kind}" for name, kind in TYPES.items())
 
 
@@ -42,6 +43,7 @@ class Table:
         self.host, _, port = address.read_text().strip().rpartition(":")
         self.port = int(port)
         self._connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+        self._used = 0.0
         self._builder = BlockBuilder(list(TYPES))
         self.run(f"CREATE TABLE otel_logs ({_COLUMNS}) ENGINE = Memory")
 
@@ -57,9 +59,12 @@ class Table:
         """The answer. With `data`, the statement is an INSERT that ends in its format."""
         headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": self.password(user)}
         url = "/" if data is None else f"/?{urlencode({'query': sql})}"
+        if time.monotonic() - self._used > _KEPT_SECONDS:
+            self._connection.close()  # the store gives up a connection that is not used; it opens again by itself
         self._connection.request("POST", url, body=sql.encode() if data is None else data, headers=headers)
         answer = self._connection.getresponse()
         body = answer.read()
+        self._used = time.monotonic()
         assert answer.status == 200, f"{body.decode('utf-8', 'replace')}\n{sql}"
         return body
 
