@@ -8,6 +8,7 @@ agent: they are kept with the boot id and are dropped when the machine has been 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -175,6 +176,14 @@ class Sessions:
             if process is not None:
                 return process.login_user_id, process.session_id
         return None, None
+
+    def program_of(self, pid: int, at_unix_nano: int) -> str | None:
+        """The name of the program that a process runs, or ran, when that is known."""
+        with contextlib.suppress(NotImplementedError):
+            process = self._processes.find(pid, at_unix_nano=at_unix_nano)
+            if process is not None and process.executable_path:
+                return os.path.basename(process.executable_path)
+        return None
 
     def _learn(self, login: ActiveLogin) -> None:
         session = login.session()

@@ -23,9 +23,18 @@ class Understanding:
     def events(self, entry: Entry) -> Iterator[AuthEvent]:
         """The events of one entry, in the form in which sources can be compared. Raises `RejectedError`."""
         for event in self._parser.parse(entry):
+            if self._is_terminal_of_sudo(event):
+                continue
             for explained in self._accounts.explain(event):
                 named = self._named(explained)
                 yield self._sessions.resolve(self._sessions.seen(self._behind(named)))
+
+    def _is_terminal_of_sudo(self, event: AuthEvent) -> bool:
+        """Whether a row of utmp is no login: with `use_pty` sudo gives each command a terminal, and copies the user's
+        row for it (sudoers(5), set_utmp)."""
+        if event.sources[0] != "utmp" or event.kind is not Kind.LOGIN or event.pid is None:
+            return False
+        return self._sessions.program_of(event.pid, event.time_unix_nano) in ("sudo", "sudo-rs")
 
     def _named(self, event: AuthEvent) -> AuthEvent:
         """Names for ids: one source tells the one, another the other."""

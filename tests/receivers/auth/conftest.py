@@ -35,6 +35,9 @@ class RecordedSessions(Sessions):
     def login_of(self, pid: int, at_unix_nano: int) -> tuple[int | None, int | None]:
         return None, None
 
+    def program_of(self, pid: int, at_unix_nano: int) -> str | None:
+        return None
+
 
 class Desk:
     """Entries in, events out, without a thread and without a clock of its own."""

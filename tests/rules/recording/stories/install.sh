@@ -4,5 +4,5 @@ sudo DEBIAN_FRONTEND=noninteractive apt-get install -y nginx postfix fail2ban re
   docker.io libpam-pwquality cryptsetup-initramfs certbot php-fpm mariadb-server
 sudo nginx -t
 apt-cache policy nginx
-dpkg -l nginx
+dpkg -l nginx | tail -1
 dpkg -L at | head

@@ -18,7 +18,7 @@ python3 -m venv venv && ./venv/bin/pip install -q requests && ./venv/bin/python 
 python3 -c 'print(1)' | less -F
 find . -name '*.c' -exec grep -n main {} + ; grep -rn password /etc/login.defs | head -2
 curl -sI https://deb.debian.org/ | head -1; wget -qO /tmp/page.html http://deb.debian.org/ ; file /tmp/page.html; rm /tmp/page.html
-ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519; ssh-keygen -lf ~/.ssh/id_ed25519.pub
+rm -f ~/.ssh/id_ed25519*; ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519; ssh-keygen -lf ~/.ssh/id_ed25519.pub
 ssh-keyscan -p 2222 127.0.0.1 >>~/.ssh/known_hosts
 scp -q -P 2222 -o BatchMode=yes README 127.0.0.1:/tmp/ 2>/dev/null
 printf 'Host other\n  Port 2222\n' >~/.ssh/config
