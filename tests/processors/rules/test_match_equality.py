@@ -214,3 +214,55 @@ def test_what_is_too_much_for_a_set_is_looked_for_one_by_one(monkeypatch: pytest
         record = Record(attributes={"p": text})
         expected = [rule.meta.id for rule in rules if holds(rule.condition, record)]
         assert [rule.meta.id for rule in matcher.match(record)] == expected
+
+
+EXPRESSIONS = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "a",
+                "B",
+                "É",
+                "é",
+                "[a-c]",
+                ".",
+                ".*",
+                "(?i:KEY)",
+                "(ß|ẞ)",
+                "x{2,40}",
+                "^",
+                "$",
+                "k",
+                "\u212a",
+                "/bin",
+                "foo",
+            )
+        ]
+    ),
+    min_size=1,
+    max_size=4,
+).map("".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.builds(Regex, EXPRESSIONS, st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=12
+    ),
+    st.lists(
+        st.lists(
+            st.sampled_from(["a", "b", "É", "é", "KEY", "ß", "ẞ", "xx", "K", "\u212a", "/BIN", "foo", "\n"])
+        ).map("".join),
+        max_size=6,
+    ),
+)
+def test_many_expressions_are_told_apart_by_their_literals(tests: list[Regex], texts: list[str]) -> None:
+    rules = [
+        Rule(Meta(str(number), ""), Match(Field(Source.ATTRIBUTE, "p"), test))
+        for number, test in enumerate(tests)
+    ]
+    matcher = compile_rules(rules)
+    for text in texts:
+        record = Record(attributes={"p": text})
+        expected = [rule.meta.id for rule in rules if holds(rule.condition, record)]
+        assert [rule.meta.id for rule in matcher.match(record)] == expected
