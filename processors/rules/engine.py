@@ -86,6 +86,8 @@ class Engine:
                     self.is_changed = True
                 if rule.emits:
                     found.append(Hit(rule, record))
+        if records and self._has_correlations:
+            self._correlator.passed(records[-1].observed_time_unix_nano)
         found += self.tick()
         return found
 

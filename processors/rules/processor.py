@@ -76,13 +76,16 @@ class RulesProcessor(Processor[RulesConfig]):
         engine = self._engine
         if engine is None:
             return []
+        if not self._due:
+            # Before anything new is found: what was found before is in the journal now, and a finding that is not
+            # must not be in the state either, or a kill in between would take it.
+            self._remembering.save_if_due(engine)
         found = self._records(engine.tick())
         self._tell_failures(engine)
         self._tell_evictions(engine)
         if engine.late > self._late:
             self.context.count(metrics.RULES_LATE_EVENTS, engine.late - self._late)
             self._late = engine.late
-        self._remembering.save_if_due(engine)
         return self._take_due() + found
 
     def _take_due(self) -> list[Record]:

@@ -16,6 +16,11 @@ from otel_fim.state_file import DamagedStateError, Saver, StateFile
 STATE_FILE: Final = "correlations.state"
 VERSION: Final = 1
 SAVE_SECONDS: Final = 30.0
+_IDLE_SECONDS: Final = 900.0
+"""So often it is saved although nothing was taken: the journal is gone through from there."""
+_HOLD_SECONDS: Final = 1.0
+"""So long a state is held before it is written: what it rests on is then on the disk, and a power cut that takes the
+journal's newest records takes no finding that the state says was made."""
 _SHARE: Final = 50
 """Saving takes at most one part in so many of the time: a large state is saved less often."""
 
@@ -36,10 +41,13 @@ class Remembering:
         self._file = StateFile(context.state_directory / STATE_FILE, "rules", VERSION)
         self._saver = Saver(self._file, context, SAVE_SECONDS, clock=clock)
         self._took = 0.0
+        self._held: tuple[bytes, float] | None = None
+        self._is_new = False
 
     def take_up(self, engine: Engine) -> list[Correlated]:
-        """Restores the engine; gives findings that should have been made before. Raises `StartError` when a damaged
-        file cannot be moved away."""
+        """Restores the engine; gives findings that should have been made before. What they rest on is saved when
+        `save_if_due` is called, which is to be after they were passed on. Raises `StartError` when a damaged file
+        cannot be moved away."""
         if not engine.has_state:
             return []
         try:
@@ -58,9 +66,8 @@ class Remembering:
             if not os.access(self._file.path, os.R_OK):
                 raise
             self._start_anew(str(error))
-        found = self._replay(engine)
-        self.save(engine)
-        return found
+        self._is_new = True
+        return self._replay(engine)
 
     def _replay(self, engine: Engine) -> list[Correlated]:
         began, since = self._clock(), engine.replay_from
@@ -91,19 +98,37 @@ class Remembering:
         self._lost(message)
 
     def save_if_due(self, engine: Engine) -> None:
-        """Saves every half a minute when there is something new."""
-        if (
-            engine.is_changed
-            and self._saver.elapsed() >= max(SAVE_SECONDS, self._took * _SHARE)
-            and engine.has_state
-        ):
-            self.save(engine)
+        """Saves every half a minute when there is something new. To be called when all findings that the engine gave
+        are in the journal."""
+        if self._held is not None:
+            content, since = self._held
+            if self._clock() - since >= _HOLD_SECONDS:
+                self._held = None
+                self._write(engine, content)
+        elif engine.has_state and self._saver.elapsed() >= self._pause(engine):
+            self._is_new = False
+            self._held = self._content(engine), self._clock()
 
     def save(self, engine: Engine) -> None:
         """Saves now. A failure is told once, and it is tried again."""
-        if not engine.has_state:
-            return
+        if engine.has_state:
+            self._held = None
+            self._write(engine, self._content(engine))
+
+    def _pause(self, engine: Engine) -> float:
+        if self._is_new:
+            return 0.0
+        return max(SAVE_SECONDS if engine.is_changed else _IDLE_SECONDS, self._took * _SHARE)
+
+    def _content(self, engine: Engine) -> bytes:
         began = self._clock()
-        if self._saver.save(engine.state()):
-            engine.is_changed = False
+        content = engine.state()
+        engine.is_changed = False
         self._took = self._clock() - began
+        return content
+
+    def _write(self, engine: Engine, content: bytes) -> None:
+        began = self._clock()
+        if not self._saver.save(content):
+            engine.is_changed = True
+        self._took += self._clock() - began

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Final
@@ -14,6 +13,7 @@ from otel_fim.processors.rules.correlate.plan import Feed, Key, Plan, compile_pl
 from otel_fim.processors.rules.correlate.replaying import Replaying
 from otel_fim.processors.rules.correlate.room import Room
 from otel_fim.processors.rules.correlate.taken import Taken
+from otel_fim.processors.rules.correlate.texts import shared
 from otel_fim.processors.rules.correlate.waiting import RECORDS, Arrivals, Waiting, size_of
 from otel_fim.processors.rules.correlate.windows import Item
 from otel_fim.processors.rules.hits import Correlated
@@ -24,6 +24,7 @@ from otel_fim.sigma.ir import Rule, RuleSet
 AHEAD_NANO: Final = 60 * 10**9
 """How far before the clock, beside the lateness, an event's time may be; a later one is taken as now."""
 _LONGEST_UID: Final = 64
+_LONGEST_NAME: Final = 256
 
 
 class Correlator:
@@ -32,7 +33,8 @@ class Correlator:
     `lateness_nano` is how long events are waited for; `clock` gives the time now, in nanoseconds since the epoch.
     Events are looked at in order of their time: those before the newest one minus the lateness, or, when nothing newer
     comes, those that have been here for the lateness. An event whose time is ahead of the clock does not make others
-    late. With a lateness of 0 nothing is waited for, not even the rest of an instant in the next batch.
+    late. With a lateness of 0 nothing is waited for; when more of the newest instant comes in the next batch, that
+    instant is looked at again.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Correlator:
         """Events that came after their time had been looked at, since the start; they are left out."""
         self._limits = limits
         self._lateness = lateness_nano
+        self._again = 0 if lateness_nano else 1
         self._ahead = AHEAD_NANO + lateness_nano
         self._clock = clock
         self._plans, self._feeds = compile_plans(ruleset)
@@ -54,7 +57,7 @@ class Correlator:
         self._newest = 0
         """The time of the newest event."""
         self._horizon = 0
-        """Everything before this time has been looked at."""
+        """No event before this time is looked at any more."""
         self._ready: list[Correlated] = []
         self._taken = Taken(self._now)
         self._restored = False
@@ -86,6 +89,7 @@ class Correlator:
             uid = ""
         if uid:
             self._taken.note(uid, observed or time)
+            self._taken.passed(min(observed, now))
         if time < self._horizon:
             self.late += 1
             return
@@ -93,10 +97,14 @@ class Correlator:
             self._newest = time
         self._put(feeds, time, uid, record)
 
+    def passed(self, observed: int) -> None:
+        """Says that records observed at this time have come by, wanted or not: a replay need not go back far."""
+        self._taken.passed(min(observed, self._clock()))
+
     def _put(self, feeds: list[Feed], time: int, uid: str, record: Record) -> None:
         waiting = self._waiting
-        name = record.event_name
-        name = sys.intern(name if name.isascii() else text_form(name))
+        name = record.event_name[:_LONGEST_NAME]
+        name = shared(name if name.isascii() else text_form(name))
         most = self._limits.max_bytes
         kept = record if len(waiting) < RECORDS and waiting.bytes < most // 8 else None
         for feed in feeds:
@@ -163,7 +171,8 @@ class Correlator:
         """Looks at everything before `horizon`."""
         if horizon <= self._horizon:
             return
-        self._horizon = horizon
+        # Without lateness the rest of an instant may come behind it: clocks of logs often tell seconds only.
+        self._horizon = horizon - self._again
         take, look = self._waiting.take, self._room.look
         while items := take(horizon):
             if len(items) > 1:
@@ -235,6 +244,7 @@ class Correlator:
         self._now = now
         self._newest = self._horizon = horizon
         self._arrivals.clear()
+        self._taken.set_back(now)
 
     # --- Restarts ------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from otel_fim.processors.rules.correlate.numbers import ExactSum, SortedNumbers
 from otel_fim.processors.rules.correlate.plan import Key, Plan
+from otel_fim.processors.rules.correlate.texts import shared
 from otel_fim.processors.rules.correlate.windows import Item, Window
 from otel_fim.sigma.ir import CorrelationType
 
@@ -33,7 +34,7 @@ class Distinct(Window):
         self._take(item.value)
 
     def _take(self, text: Any) -> None:
-        text = sys.intern(text)  # the same texts come again and again, here and in other groups
+        text = shared(text)
         self._texts.append(text)
         known = self._counts.get(text)
         if known is None:

@@ -41,7 +41,7 @@ COMPARE: Final[dict[Operator, Callable[[float, float], bool]]] = {
     Operator.GT: operator.gt,
     Operator.GTE: operator.ge,
 }
-_LONG: Final = 64
+LONG: Final = 64
 """A longer text is counted by its digest: only whether two are the same matters."""
 
 
@@ -207,8 +207,12 @@ def _value_of(kind: CorrelationType, wanted: Field) -> Callable[[Record], Value]
 def _converted(kind: CorrelationType, text: str) -> Value:
     if kind is not CorrelationType.VALUE_COUNT:
         return number_of(text)
-    # The mark keeps a digest apart from a text that looks like one.
-    return text if len(text) <= _LONG else "\0" + blake2b(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return text if len(text) <= LONG else digest_of(text)
+
+
+def digest_of(text: str) -> str:
+    """What stands for a long text; its mark keeps it apart from a text that looks like one."""
+    return "\0" + blake2b(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # --- What is asked ------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from otel_fim.processors.rules.correlate.plan import Key
+from otel_fim.processors.rules.correlate.plan import LONG, Key, digest_of
 from otel_fim.processors.rules.hits import Correlated
 
 _MOST_TOLD: Final = 10_000
@@ -34,7 +34,7 @@ class Replaying:
     def tell(self, correlation_id: str, time_unix_nano: int, group: Key) -> None:
         """The journal has this finding."""
         if len(self._told) < _MOST_TOLD:
-            self._told.add((correlation_id, time_unix_nano, group))
+            self._told.add((correlation_id, time_unix_nano, _short(group)))
             self._told_until = max(self._told_until, time_unix_nano)
 
     def keep(self, found: Iterable[Correlated]) -> None:
@@ -57,4 +57,9 @@ class Replaying:
         return found
 
     def _was_told(self, found: Correlated) -> bool:
-        return (found.correlation.meta.id, found.time_unix_nano, found.group) in self._told
+        return (found.correlation.meta.id, found.time_unix_nano, _short(found.group)) in self._told
+
+
+def _short(group: Key) -> Key:
+    """Long texts by their digest: thousands of groups are remembered, and they are only compared."""
+    return tuple([digest_of(text) if len(text) > LONG else text for text in group])

@@ -21,6 +21,7 @@ import orjson
 
 from otel_fim.processors.rules.correlate.plan import Feed, Plan
 from otel_fim.processors.rules.correlate.store import Store
+from otel_fim.processors.rules.correlate.texts import shared
 from otel_fim.processors.rules.correlate.waiting import size_of
 from otel_fim.processors.rules.correlate.windows import Item, Window
 from otel_fim.processors.rules.hits import Correlated, Seen
@@ -173,7 +174,7 @@ def _collector_resting() -> Iterator[None]:
 def _item(feed: Feed, number: int, time: Any, mark: Any, key: Any, value: Any, name: str) -> Item:
     texts = _key(key)
     size = size_of(texts, None)
-    return Item(_number(time), _text(mark), number, feed, texts, value, sys.intern(name), None, 1, size)
+    return Item(_number(time), _text(mark), number, feed, texts, value, shared(_text(name)), None, 1, size)
 
 
 def _group(key: tuple[str, ...], window: Window) -> tuple[Any, ...]:
@@ -198,14 +199,22 @@ def _fill(store: Store, row: Sequence[Any]) -> None:
     if window.weights is not None:
         window.weights = array("q", weights)
         window.trail = [tuple(map(_seen_again, mark)) if isinstance(mark, list) else mark for mark in trail]
-    window.trail[1::2] = map(sys.intern, trail[1::2])
+    window.trail[1::2] = map(shared, map(_text, trail[1::2]))
     window.set_own(own)
     store.weigh(window)
 
 
 def _finding(found: Correlated) -> tuple[Any, ...]:
     evidence = [_seen(each) for each in found.evidence]
-    return found.correlation.meta.id, found.time_unix_nano, found.group, found.value, evidence, found.count
+    # As text, because JSON has no infinity.
+    return (
+        found.correlation.meta.id,
+        found.time_unix_nano,
+        found.group,
+        repr(found.value),
+        evidence,
+        found.count,
+    )
 
 
 def _found(plan: Plan, row: Sequence[Any]) -> Correlated:
@@ -220,7 +229,7 @@ def _seen(seen: Seen) -> tuple[str, int, str]:
 
 def _seen_again(row: Sequence[Any]) -> Seen:
     uid, time, name = row
-    return Seen(_text(uid), _number(time), sys.intern(name))
+    return Seen(_text(uid), _number(time), shared(_text(name)))
 
 
 def _key(texts: Sequence[Any]) -> tuple[str, ...]:

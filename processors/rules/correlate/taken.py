@@ -24,10 +24,18 @@ class Taken:
         """Remembers a record that was taken."""
         uids = self.uids
         uids[uid] = observed
-        if observed > self._newest:
-            self._newest = observed
         if len(uids) > MOST:
             self._forget(MOST // 8)
+
+    def passed(self, observed: int) -> None:
+        """Remembers how far the stream has come, though nothing may be wanted of it for days."""
+        if observed > self._newest:
+            self._newest = observed
+
+    def set_back(self, now: int) -> None:
+        """The clock was set back: what comes is observed from `now` on again."""
+        self._newest = min(self._newest, now)
+        self.since = min(self.since, now)
 
     def tidy(self) -> None:
         """Forgets what was observed so long ago that nothing as old is still to come."""
@@ -38,6 +46,7 @@ class Taken:
                 break
             old += 1
         self._forget(old)
+        self.since = max(self.since, before)
 
     def _forget(self, count: int) -> None:
         uids = self.uids

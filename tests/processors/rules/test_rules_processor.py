@@ -113,6 +113,12 @@ class World:
         self.journal += out
         return [each for each in out if not any(each is record for record in given)]
 
+    def tick(self, processor: RulesProcessor, seconds: float = 0.0) -> None:
+        """Some seconds later, and long enough for a state that is held to be written."""
+        for passed in (seconds, 1.0, 0.0):
+            self.monotonic += passed
+            self.journal += processor.tick()
+
     def login(self, seconds: float, address: str = "203.0.113.9") -> Record:
         moment = START + int(seconds * SECOND)
         self.now = max(self.now, moment)
@@ -270,16 +276,44 @@ def test_a_finding_that_the_kill_took_is_made_up_for(world: World) -> None:
 def test_the_state_is_saved_now_and_then(world: World) -> None:
     processor = world.started()
     path = world.state / STATE_FILE
+    world.tick(processor)
     before = path.read_bytes()
     world.run(processor, world.login(0))
+    world.tick(processor)
     assert path.read_bytes() == before
-    world.monotonic += SAVE_SECONDS
-    processor.tick()
+    world.tick(processor, SAVE_SECONDS)
     assert path.read_bytes() != before
-    stamp = path.stat().st_mtime_ns
-    world.monotonic += 10 * SAVE_SECONDS
-    processor.tick()
-    assert path.stat().st_mtime_ns == stamp
+    path.unlink()
+    for _ in range(5):
+        world.tick(processor, SAVE_SECONDS)
+    assert not path.exists()
+    # What nobody wanted moves on where the journal has to be gone through from.
+    world.tick(processor, 30 * SAVE_SECONDS)
+    assert path.exists()
+
+
+def test_a_finding_is_not_in_the_state_before_it_was_passed_on(world: World) -> None:
+    processor = world.started(lateness="2s")
+    world.tick(processor)
+    world.run(processor, *(world.login(second / 10) for second in range(3)))
+    world.now += 10 * SECOND
+    world.monotonic += SAVE_SECONDS
+    # The tick that finds it saves as well, and is killed before anybody has what it gives.
+    assert titles(processor.tick()) == [GUESSING]
+    second = world.started(lateness="2s")
+    world.run(second)
+    world.now += 3 * SECOND
+    assert titles(world.run(second)) == [GUESSING]
+
+
+def test_a_finding_that_was_made_up_for_is_not_in_the_state_before_it_was_passed_on(world: World) -> None:
+    world.run(world.started(), *(world.login(second) for second in range(3)))
+    world.journal = [record for record in world.journal if record.event_name != events.FINDING]
+    world.started()  # killed at once
+    second = world.started()
+    assert titles(world.run(second)) == [GUESSING]
+    world.tick(second)
+    assert world.run(world.started()) == []
 
 
 @pytest.mark.parametrize(
@@ -340,13 +374,11 @@ def test_a_directory_that_takes_nothing_does_not_stop_detection(
     os.rename(world.state, world.place / "away")
     world.run(processor, world.login(0))
     for _ in range(3):
-        world.monotonic += 10 * SAVE_SECONDS
-        processor.tick()
+        world.tick(processor, 10 * SAVE_SECONDS)
     assert caplog.text.count("the state cannot be written") == 1
     assert titles(world.run(processor, cron())) == [CRON]
     os.rename(world.place / "away", world.state)
-    world.monotonic += 10 * SAVE_SECONDS
-    processor.tick()
+    world.tick(processor, 10 * SAVE_SECONDS)
     assert "is written again" in caplog.text
 
 

@@ -108,7 +108,7 @@ def test_the_estimate_is_what_python_takes(make: Any, kind: str, groups: int, ev
     tracemalloc.start()
     try:
         for number in range(groups * events):
-            bench.add("A", number / 1000, who=f"group {number % groups}", value=str(number))
+            bench.add("A", number / 1000, who=f"group {number % groups}", value=str(groups * 10**6 + number))
             if number % 500 == 0:
                 bench.due()
         bench.due()

@@ -277,6 +277,7 @@ def test_uids_are_bounded_and_the_time_from_which_they_are_all_there_follows() -
     assert min(known.uids.values()) == known.since
     newest = 1000 + taken.MOST + 9 + taken.REACH_NANO
     known.note("much later", newest)
+    known.passed(newest)
     known.tidy()
     assert next(iter(known.uids)) == str(taken.MOST + 9)
     assert known.since == newest - taken.REACH_NANO
@@ -291,3 +292,37 @@ def test_a_record_without_an_id_is_taken_as_new(make: Any) -> None:
     again.restore(bench.engine.state())
     again.replay(bench.rules["A"], record)
     assert again.waiting == 1
+
+
+def test_a_replay_begins_where_the_stream_was_though_nothing_was_wanted(make: Any) -> None:
+    bench = make.bench(make.correlation(at_least=3))
+    day = 86_400
+    bench.clock.to(day)
+    # A time that is ahead of the clock says nothing of what comes.
+    bench.engine.passed(make.start + 10 * day * make.second)
+    bench.due()
+    again = bench.another()
+    assert again.restore(bench.engine.state()) == []
+    assert again.replay_from == make.start + day * make.second - taken.REACH_NANO
+
+
+def test_a_clock_that_is_set_back_takes_the_replay_with_it(make: Any) -> None:
+    bench = make.bench(make.correlation(at_least=3))
+    bench.clock.to(7200)
+    bench.engine.passed(bench.clock.nano)
+    bench.due()
+    bench.due(0)
+    assert bench.engine.replay_from <= make.start
+    bench.add("A", 1)
+    again = bench.another()
+    again.restore(bench.engine.state())
+    assert again.replay_from <= make.start
+
+
+def test_an_infinite_value_that_waits_in_the_state(make: Any) -> None:
+    bench = make.bench(make.correlation(kind="value_sum", at_least=float("inf")), max_bytes=60_000)
+    for number in range(40):
+        bench.add("A", number // 20, value="1.7e308")
+    again = bench.another()
+    again.restore(bench.engine.state())
+    assert [found.value for found in again.replayed()] == [float("inf")]

@@ -166,3 +166,19 @@ def test_groups_that_are_over_are_let_go_of(make: Any) -> None:
     bench.due()
     assert bench.engine.groups == 2
     assert bench.engine.evictions() == []
+
+
+def test_without_lateness_the_rest_of_an_instant_may_come_in_the_next_batch(make: Any) -> None:
+    bench = make.bench(make.correlation(at_least=3), make.correlation("o", "temporal_ordered", ("A", "B")))
+    bench.add("A", 5)
+    bench.add("A", 5)
+    assert bench.due() == []
+    assert bench.due(5.5) == []
+    bench.add("A", 5)
+    assert bench.due() == [("c", 5, ("x",), 3)]
+    bench.add("A", 5)
+    bench.add("B", 5)
+    assert bench.due() == [("o", 5, ("x",), 2)]
+    assert bench.engine.late == 0
+    bench.add("A", 4.999)
+    assert bench.engine.late == 1
