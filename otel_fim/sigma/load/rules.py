@@ -13,7 +13,7 @@ from sigma.rule import SigmaDetections, SigmaLogSource, SigmaRule
 from otel_fim.sigma import ir
 from otel_fim.sigma.load.documents import Document
 from otel_fim.sigma.load.meta import meta_of
-from otel_fim.sigma.lower.expressions import Lowering, MeaninglessError
+from otel_fim.sigma.lower.expressions import MeaninglessError, expression
 from otel_fim.sigma.lower.simplify import any_of, both, split_events
 from otel_fim.sigma.mapping.pipeline import otel_fim_pipeline, row_of
 from otel_fim.sigma.parse.detections import MalformedError, detections_of
@@ -53,9 +53,9 @@ class RuleReader:
         """A document with `detection`."""
         content = document.content
         parsed = SigmaRule.from_dict({**content, "detection": dict(_PLACEHOLDER_DETECTION)})
-        logsource = parsed.logsource
+        logsource = _known(parsed.logsource)
         row_of(logsource)
-        parsed.detection = detections_of(content["detection"])
+        parsed.detection = detections_of(content["detection"], placeholders=self.placeholders)
         condition = self._lowered(parsed)
         if condition == ir.Const(False):
             raise MeaninglessError("its condition can never be true")
@@ -77,8 +77,8 @@ class RuleReader:
         content = document.content
         section = content["filter"]
         parsed = SigmaRule.from_dict({**content, "detection": dict(_PLACEHOLDER_DETECTION)})
-        detection = detections_of(section, "filter")
-        row_of(parsed.logsource)
+        detection = detections_of(section, "filter", self.placeholders)
+        row_of(_known(parsed.logsource))
         return ReadFilter(
             document,
             parsed.title,
@@ -99,20 +99,28 @@ class RuleReader:
             names = rule.event_names if names is None else names
         else:
             names &= rule.event_names
+        if extra == ir.Const(False) or (names is not None and not names):
+            raise MeaninglessError(f"nothing would be left of {rule.meta.title!r}: exclude that rule instead")
         return replace(rule, condition=both((rule.condition, extra)), event_names=names)
 
     def _lowered(self, parsed: SigmaRule) -> ir.Expression:
         self.pipeline.apply(parsed)
-        lowering = Lowering(self.placeholders)
-        return any_of([lowering.expression(each.parsed) for each in parsed.detection.parsed_condition])
+        return any_of([expression(each.parsed) for each in parsed.detection.parsed_condition])
+
+
+def _known(logsource: SigmaLogSource) -> SigmaLogSource:
+    """Raises `MalformedError` for a key that would be left without a word, and the rule be about more than it says."""
+    for key in logsource.custom_attributes or ():
+        raise MalformedError(f"logsource has no {key!r}; there are category, product, service and definition")
+    return logsource
 
 
 def _named_rules(value: object) -> tuple[str, ...] | None:
-    if value is None:
+    if value is None or value == []:
         raise MalformedError(
             "a filter must say to which rules it applies: `rules: any`, or a list of ids and names"
         )
-    if value == [] or (isinstance(value, str) and value.lower() == "any"):
+    if isinstance(value, str) and value.lower() == "any":
         return None
     named = value if isinstance(value, list) else [value]
     if not all(isinstance(each, str) for each in named):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ipaddress
 from typing import Any, Final
 
 from sigma.conditions import (
@@ -14,7 +14,6 @@ from sigma.conditions import (
 )
 from sigma.types import (
     CompareOperators,
-    Placeholder,
     SigmaBool,
     SigmaCasedString,
     SigmaCIDRExpression,
@@ -41,7 +40,9 @@ from otel_fim.sigma.parse.modifiers import BytesString, Reference, Weekday
 
 _MAX_EXACT: Final = 2**53
 """Whole numbers beyond it are not exact as a double, so they are compared as text."""
-_WILDCARDS: Final = {
+_MAPPED: Final = 96
+"""Bits before the IPv4 address in an IPv4-mapped one."""
+_WILDCARDS: Final[dict[Any, ir.Wildcard]] = {
     SpecialChars.WILDCARD_MULTI: ir.Wildcard.ANY,
     SpecialChars.WILDCARD_SINGLE: ir.Wildcard.ONE,
 }
@@ -69,6 +70,14 @@ _RANGES: Final = {
     ir.TimePart.MONTH: (1, 12),
     ir.TimePart.YEAR: (1, 9999),
 }
+_KINDS: Final[dict[type, str]] = {
+    SigmaNull: "null",
+    SigmaCIDRExpression: "a network",
+    SigmaCompareExpression: "compared as a number",
+    Reference: "a field",
+    SigmaTimestampPart: "a part of a time",
+    Weekday: "a part of a time",
+}
 _TIME_FIELD: Final = "timestamp_"
 """`timestamp_hour` is the hour of the record's time: for parts that other tools' parsers have no modifier for."""
 
@@ -77,76 +86,54 @@ class MeaninglessError(ValueError):
     """A test that has no meaning here; the message says why."""
 
 
-class Lowering:
-    """`placeholders` are the values of `%name%` in values with `expand`."""
+def expression(tree: Any) -> ir.Expression:
+    """A condition tree as an expression.
 
-    def __init__(self, placeholders: Mapping[str, Sequence[str]]) -> None:
-        self._placeholders = placeholders
+    Raises `MeaninglessError` and `mapping.fields.UnknownFieldError`, which say what is wrong with which field.
+    """
+    if isinstance(tree, ConditionAND):
+        return both(expression(each) for each in tree.args)
+    if isinstance(tree, ConditionOR):
+        return either(expression(each) for each in tree.args)
+    if isinstance(tree, ConditionNOT):
+        return negated(expression(tree.args[0]))
+    if isinstance(tree, ConditionFieldEqualsValueExpression):
+        return _field(tree.field, tree.value)
+    if isinstance(tree, ConditionValueExpression):
+        return _keyword(tree.value)
+    raise MeaninglessError("the condition is empty")
 
-    def expression(self, tree: Any) -> ir.Expression:
-        """A condition tree as an expression.
 
-        Raises `MeaninglessError` and `mapping.fields.UnknownFieldError`, which say what is wrong with which field.
-        """
-        if isinstance(tree, ConditionAND):
-            return both(self.expression(each) for each in tree.args)
-        if isinstance(tree, ConditionOR):
-            return either(self.expression(each) for each in tree.args)
-        if isinstance(tree, ConditionNOT):
-            return negated(self.expression(tree.args[0]))
-        if isinstance(tree, ConditionFieldEqualsValueExpression):
-            return self._field(tree.field, tree.value)
-        if isinstance(tree, ConditionValueExpression):
-            return self._keyword(tree.value)
-        raise MeaninglessError("the condition is empty")
+def _field(name: str, value: SigmaType) -> ir.Expression:
+    if isinstance(value, SigmaExpansion):
+        return either(_field(name, each) for each in value.values)
+    if name.startswith(_TIME_FIELD):
+        return _time_part(name, value)
+    field = field_of(name)
+    if isinstance(value, SigmaNull):
+        return negated(ir.Match(field, ir.Filled()))
+    if isinstance(value, SigmaExists):
+        there = ir.Const(True) if field.source is ir.Source.TIME else ir.Match(field, ir.Present())
+        return there if value.exists else negated(there)
+    return ir.Match(field, _test(name, value))
 
-    def _field(self, name: str, value: SigmaType) -> ir.Expression:
-        if isinstance(value, SigmaExpansion):
-            return either(self._field(name, each) for each in value.values)
-        expanded = self._expanded(value)
-        if expanded is not None:
-            return either(self._field(name, each) for each in expanded)
-        if name.startswith(_TIME_FIELD):
-            return _time_part(name, value)
-        field = field_of(name)
-        if isinstance(value, SigmaNull):
-            return negated(ir.Match(field, ir.Filled()))
-        if isinstance(value, SigmaExists):
-            there = ir.Const(True) if field.source is ir.Source.TIME else ir.Match(field, ir.Present())
-            return there if value.exists else negated(there)
-        return ir.Match(field, _test(name, value))
 
-    def _keyword(self, value: SigmaType) -> ir.Expression:
-        if isinstance(value, SigmaExpansion):
-            return either(self._keyword(each) for each in value.values)
-        expanded = self._expanded(value)
-        if expanded is not None:
-            return either(self._keyword(each) for each in expanded)
-        if isinstance(value, SigmaBool | SigmaNumber) and not isinstance(value, SigmaTimestampPart):
-            test: ir.Test = ir.Text(ir.TextKind.CONTAINS, str(value).lower())
-        elif isinstance(value, SigmaString | SigmaRegularExpression):
-            test = _test("a keyword", value)
-        else:
-            raise MeaninglessError(
-                f"a keyword cannot be a {type(value).__name__.removeprefix('Sigma')}: name a field"
-            )
-        if isinstance(test, ir.Text) and not test.value:
-            raise MeaninglessError("a keyword is empty: every record would match")
-        return ir.Keyword(test)
-
-    def _expanded(self, value: SigmaType) -> Sequence[SigmaType] | None:
-        if not isinstance(value, SigmaString | SigmaRegularExpression) or not value.contains_placeholder():
-            return None
-        return value.replace_placeholders(self._values)
-
-    def _values(self, placeholder: Placeholder) -> Any:
-        values = self._placeholders.get(placeholder.name)
-        if not values:
-            raise MeaninglessError(
-                f"the placeholder %{placeholder.name}% has no values: "
-                f"give them under placeholders: {{{placeholder.name}: [...]}}"
-            )
-        return iter([SigmaString(str(each)) for each in values])
+def _keyword(value: SigmaType) -> ir.Expression:
+    if isinstance(value, SigmaExpansion):
+        return either(_keyword(each) for each in value.values)
+    if isinstance(value, SigmaBool | SigmaNumber) and not isinstance(value, SigmaTimestampPart):
+        test: ir.Test = ir.Text(ir.TextKind.CONTAINS, str(value).lower())
+    elif isinstance(value, SigmaString | SigmaRegularExpression):
+        test = _test("a keyword", value)
+    else:
+        raise MeaninglessError(
+            f"a keyword cannot be {_KINDS.get(type(value), 'this')}: name a field before the pipe"
+        )
+    if isinstance(test, ir.Text) and not test.value:
+        raise MeaninglessError(
+            "a keyword is empty, so every record would match: leave it out, or write a field with exists"
+        )
+    return ir.Keyword(test)
 
 
 def _test(name: str, value: SigmaType) -> ir.Test:
@@ -154,11 +141,7 @@ def _test(name: str, value: SigmaType) -> ir.Test:
         value = value.as_text()
     if isinstance(value, SigmaString):
         return test_of(
-            (
-                part if isinstance(part, str) else _WILDCARDS[part]
-                for part in value.s
-                if not isinstance(part, Placeholder)
-            ),
+            (part if isinstance(part, str) else _WILDCARDS[part] for part in value.s),
             isinstance(value, SigmaCasedString),
         )
     if isinstance(value, SigmaTimestampPart):
@@ -170,7 +153,7 @@ def _test(name: str, value: SigmaType) -> ir.Test:
     if isinstance(value, SigmaRegularExpression):
         return _regex(value)
     if isinstance(value, SigmaCIDRExpression):
-        return ir.Cidr(str(value.network))
+        return ir.Cidr(_network(value.network))
     if isinstance(value, SigmaCompareExpression):
         operator = _OPERATORS[value.op]
         if isinstance(value.number, SigmaTimestampPart):
@@ -179,6 +162,15 @@ def _test(name: str, value: SigmaType) -> ir.Test:
     if isinstance(value, SigmaFieldReference):
         return _same_as(value)
     raise MeaninglessError(f"{name} is compared with a {type(value).__name__}, which has no meaning here")
+
+
+def _network(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+    """The network as text, one of IPv4-mapped addresses as the IPv4 network: so addresses are looked at, too."""
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return f"{mapped}/{network.prefixlen - _MAPPED}"
+    return str(network)
 
 
 def _number(value: SigmaNumber, operator: ir.Operator) -> ir.Test:

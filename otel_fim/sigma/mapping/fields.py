@@ -168,12 +168,19 @@ def field_of(name: str) -> Field:
     if definition is not None:
         return Field(Source.ATTRIBUTE, name, definition.type == "string[]")
     if "." not in name:
-        near = get_close_matches(name, [*table_of(COMMON, BY_AUTH), *OTHER], 1)
-        raise UnknownFieldError(f"unknown field {name!r}{_did_you_mean(near)}: records have no such value")
+        known = [*table_of(COMMON, BY_AUTH), *OTHER]
+        if name in known:
+            raise UnknownFieldError(
+                f"the field {name!r} is one of logins only (service auth, sshd, sudo …): leave it out"
+            )
+        near = get_close_matches(name, known, 1)
+        raise UnknownFieldError(
+            f"unknown field {name!r}{_did_you_mean(near)}: records have no such value; name an attribute"
+        )
     if name.startswith((BEFORE_PREFIX, RELAYED_PREFIX)):
         original = name.removeprefix(BEFORE_PREFIX).removeprefix(RELAYED_PREFIX)
-        known = ATTRIBUTES.get(original)
-        return Field(Source.ATTRIBUTE, name, known is not None and known.type == "string[]")
+        definition = ATTRIBUTES.get(original)
+        return Field(Source.ATTRIBUTE, name, definition is not None and definition.type == "string[]")
     if name.startswith(_OWN_PREFIX):
         near = get_close_matches(name, ATTRIBUTES, 1)
         raise UnknownFieldError(

@@ -16,15 +16,13 @@ from sigma.exceptions import SigmaTransformationError
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations.base import ConditionTransformation, FieldMappingTransformationBase
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaLogSource, SigmaRule
-from sigma.types import SigmaBool, SigmaFieldReference, SigmaString, SigmaType
+from sigma.types import SigmaBool, SigmaFieldReference, SigmaRegularExpression, SigmaString, SigmaType
 
 from otel_fim.sigma.mapping.fields import COMMON, HASH_FIELDS, table_of
 from otel_fim.sigma.mapping.sources import SourceRow, source_row
-from otel_fim.sigma.parse.detections import detection_of
+from otel_fim.sigma.parse.detections import RECORDS, detection_of
 from otel_fim.sigma.parse.modifiers import Reference
 
-RECORDS: Final = "_otel_fim_records"
-"""The selection that the pipeline adds to a rule: the records of its log source."""
 _HASH: Final = re.compile(r"(md5|sha1|sha256|imphash)=", re.IGNORECASE)
 _DIRECTIONS: Final = {"true": "egress", "false": "ingress"}
 
@@ -56,7 +54,7 @@ class RecordsOfLogSource(ConditionTransformation):
             super().apply(rule)
 
     def apply_condition(self, cond: SigmaCondition) -> None:
-        if RECORDS not in cond.condition:
+        if not cond.condition.startswith(f"{RECORDS} and ("):
             cond.condition = f"{RECORDS} and ({cond.condition})"
 
 
@@ -135,8 +133,16 @@ def _opposite(item: SigmaDetectionItem) -> type[ConditionAND] | type[ConditionOR
 
 
 def _without_algorithm(value: SigmaType) -> tuple[str, SigmaType]:
+    if isinstance(value, SigmaRegularExpression | SigmaFieldReference):
+        raise SigmaTransformationError(
+            "Hashes is many attributes here, so neither re nor fieldref can be used with it: name sha256, sha1 or md5"
+        )
     if not isinstance(value, SigmaString):
         return "", value
+    if sum(part.count("=") for part in value.s if isinstance(part, str)) > 1 or "," in str(value):
+        raise SigmaTransformationError(
+            "a value of Hashes has several hashes: write each as a value of its own"
+        )
     for place, part in enumerate(value.s):
         if isinstance(part, str):
             found = _HASH.match(part)

@@ -164,6 +164,8 @@ def source_row(category: str | None, product: str | None, service: str | None) -
     """The records of a log source, or the reason why there are none."""
     if product not in (None, "", "linux", OWN_PRODUCT):
         return f"product {product} is not what this project's records are about (linux or {OWN_PRODUCT})"
+    if category and service:
+        return f"{category} is of all services: leave service {service} out, and put what it means into a selection"
     if category:
         found = CATEGORIES.get(category)
         if found is None:

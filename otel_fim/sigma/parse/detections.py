@@ -2,59 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any, Final
 
-from sigma.conditions import ConditionOR
-from sigma.exceptions import SigmaConditionError
-from sigma.modifiers import (
-    SigmaEndswithModifier,
-    SigmaModifier,
-    SigmaRegularExpressionModifier,
-    SigmaStartswithModifier,
+from sigma.conditions import (
+    ConditionIdentifier,
+    ConditionItem,
+    ConditionOR,
+    ConditionSelector,
+    SigmaCondition,
 )
-from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections
-from sigma.types import SigmaExpansion, SigmaNumber, SigmaString, SigmaType, SpecialChars, sigma_type
+from sigma.exceptions import SigmaConditionError
+from sigma.rule import SigmaDetection, SigmaDetections
+from sigma.types import SigmaExpansion, SigmaType
 
-from otel_fim.sigma.parse.modifiers import MODIFIERS
-from otel_fim.sigma.parse.policy import POLICY
+from otel_fim.sigma.parse.expand import Placeholders
+from otel_fim.sigma.parse.items import MalformedError, item_of
+
+__all__ = ["MAX_CONDITION", "RECORDS", "MalformedError", "detection_of", "detections_of"]
+
+RECORDS: Final = "_otel_fim_records"
+"""The selection that the pipeline adds to a rule: the records of its log source."""
 
 MAX_CONDITION: Final = 4096
 """Characters of a condition."""
 _MAX_PARENTHESES: Final = 20
-_MAX_WINDASH: Final = 500
-"""Values with `windash`, each of which stands for up to 125."""
 _MAX_CONDITIONS: Final = 100
 _MAX_WORK: Final = 1_000_000
 """Values of all selections times words of all conditions: what the lowered condition may hold at most."""
 _NOT_SELECTIONS: Final = ("condition", "rules", "timeframe")
-_ANYWHERE: Final = SpecialChars.WILDCARD_MULTI
+_NONE: Final[Placeholders] = MappingProxyType({})
+_WRAPPED: Final = re.compile(rf"{RECORDS} and \((.*)\)", re.DOTALL)
+_WORD: Final = re.compile(r"[\w*-]+")
+_UPPER: Final = re.compile(r"\b(?:AND|OR|NOT)\b")
 
 
-class MalformedError(ValueError):
-    """A part of a rule has not the form that Sigma gives it; the message says which and what is expected."""
-
-
-def detections_of(section: object, what: str = "detection") -> SigmaDetections:
+def detections_of(
+    section: object, what: str = "detection", placeholders: Placeholders = _NONE
+) -> SigmaDetections:
     """The detections and the condition of a rule's `detection` or a filter's `filter`.
 
-    Raises `MalformedError`, and pySigma's `SigmaError` for values that do not suit their modifiers.
+    Raises `MalformedError`.
     """
     if not isinstance(section, Mapping):
         raise MalformedError(f"{what} must be a mapping of selections and a condition")
     if "timeframe" in section:
         raise MalformedError("timeframe is Sigma 1's: write a correlation document")
     conditions = _conditions(section.get("condition"), what)
-    found = {
-        name: detection_of(definition, str(name))
-        for name, definition in section.items()
-        if name not in _NOT_SELECTIONS
-    }
-    if not found:
-        raise MalformedError(f"{what} has no selection beside the condition")
-    for name in found:
+    names = [name for name in section if name not in _NOT_SELECTIONS]
+    for name in names:
         if not isinstance(name, str):
             raise MalformedError(f"the selection {name!r} must have a text as its name: put it in quotes")
+    names, conditions = _without_records(names, conditions)
+    if not names:
+        raise MalformedError(f"{what} has no selection beside the condition: write one, and name it there")
+    found = {name: detection_of(section[name], name, placeholders) for name in names}
     made = SigmaDetections(detections=found, condition=conditions)
     values = sum(_count(each) for each in found.values())
     words = sum(len(each.split()) for each in conditions)
@@ -63,28 +68,80 @@ def detections_of(section: object, what: str = "detection") -> SigmaDetections:
             f"{values} values in conditions of {words} words are too many: make it several rules"
         )
     for each in made.parsed_condition:
-        try:
-            each.parse(postprocess=False)
-        except SigmaConditionError as error:
-            raise MalformedError(
-                f"the condition {each.condition!r} cannot be read: {error.args[0]}"
-            ) from error
+        _check(each, names)
     return made
 
 
-def detection_of(definition: object, name: str) -> SigmaDetection:
+def _without_records(names: list[str], conditions: list[str]) -> tuple[list[str], list[str]]:
+    """Without what the pipeline has added, when it was applied before. It is added again; a rule that says what to do
+    with it would be about other records than those of its log source."""
+    if RECORDS in names:
+        wrapped = [_WRAPPED.fullmatch(each) for each in conditions]
+        conditions = [found[1] if found else each for found, each in zip(wrapped, conditions, strict=True)]
+        if all(wrapped):
+            names = [name for name in names if name != RECORDS]
+    words = {word for each in conditions for word in _WORD.findall(each) if word.startswith("_")}
+    for word in sorted({*words, *names}):
+        if word == RECORDS or (word in words and fnmatchcase(RECORDS, word)):
+            raise MalformedError(
+                f"{word!r} means the selection {RECORDS}, the records of the log source: use another name"
+            )
+    return names, conditions
+
+
+def _check(condition: SigmaCondition, names: list[str]) -> None:
+    text = condition.condition
+    try:
+        parsed: Any = condition.parse(postprocess=False)
+    except SigmaConditionError as error:
+        remedy = (
+            "write and, or, not in small letters"
+            if _UPPER.search(text)
+            else "it has names of selections, and, or, not, parentheses, 1 of NAME* and all of NAME*"
+        )
+        said = str(error.args[0]).partition("  (at char")[0]
+        if said.startswith("Expected {"):
+            said = "a selection's name is missing"
+        raise MalformedError(f"the condition {text!r} cannot be read: {said}; {remedy}") from error
+    there = ", ".join(names)
+    for leaf in _leaves(parsed):
+        if isinstance(leaf, ConditionIdentifier):
+            name = str(leaf.args[0])
+            if name not in names:
+                raise MalformedError(
+                    f"the condition names {name!r}, and there is no such selection; there are {there}"
+                )
+        elif not leaf.resolve_referenced_detections(condition.detections):
+            pattern = f"{leaf.args[0]} of {leaf.args[1]}"
+            raise MalformedError(
+                f"the condition says {pattern!r}, and no selection has such a name; there are {there} (names that "
+                "begin with _ are met only by patterns that do)"
+            )
+
+
+def _leaves(item: Any) -> Iterable[ConditionIdentifier | ConditionSelector]:
+    if isinstance(item, ConditionIdentifier | ConditionSelector):
+        yield item
+    elif isinstance(item, ConditionItem):
+        for each in item.args:
+            yield from _leaves(each)
+
+
+def detection_of(definition: object, name: str, placeholders: Placeholders = _NONE) -> SigmaDetection:
     """One selection: a mapping of fields, a list of mappings or values, or a value."""
     if isinstance(definition, Mapping):
         if not definition:
-            raise MalformedError(f"the selection {name} is empty")
-        return SigmaDetection([_item(key, value, name) for key, value in definition.items()])
+            raise MalformedError(f"the selection {name} is empty: give it fields or keywords")
+        return SigmaDetection([item_of(key, value, name, placeholders) for key, value in definition.items()])
     if isinstance(definition, list):
         if not definition:
-            raise MalformedError(f"the selection {name} is empty")
+            raise MalformedError(f"the selection {name} is empty: give it fields or keywords")
         if any(isinstance(each, Mapping | list) for each in definition):
-            return SigmaDetection([detection_of(each, name) for each in definition], item_linking=ConditionOR)
-        return SigmaDetection([_item("", definition, name)])
-    return SigmaDetection([_item("", definition, name)])
+            return SigmaDetection(
+                [detection_of(each, name, placeholders) for each in definition], item_linking=ConditionOR
+            )
+        return SigmaDetection([item_of("", definition, name, placeholders)])
+    return SigmaDetection([item_of("", definition, name, placeholders)])
 
 
 def _conditions(condition: object, what: str) -> list[str]:
@@ -128,60 +185,3 @@ def _depth(condition: str) -> int:
         depth += (character == "(") - (character == ")")
         deepest = max(deepest, depth)
     return deepest + condition.count("not not")
-
-
-def _item(key: object, value: object, selection: str) -> SigmaDetectionItem:
-    if not isinstance(key, str):
-        raise MalformedError(f"the field {key!r} of {selection} must be a text: put it in quotes")
-    field, *modifiers = key.split("|")
-    kinds = [_modifier(each, key) for each in modifiers]
-    values = value if isinstance(value, list) else [value]
-    if not values:
-        raise MalformedError(f"{key or 'the list'} of {selection} has no value")
-    if "all" in modifiers and len(values) == 1 and isinstance(value, list):
-        kinds.remove(MODIFIERS["all"])
-    expression = SigmaRegularExpressionModifier in kinds
-    if "windash" in modifiers and len(values) > _MAX_WINDASH:
-        raise MalformedError(
-            f"{key!r} has {len(values)} values; with windash at most {_MAX_WINDASH} are taken"
-        )
-    given = [_value(each, key, expression) for each in values]
-    item = SigmaDetectionItem(field or None, kinds, given, policy=POLICY)
-    if item.field is None and not {SigmaStartswithModifier, SigmaEndswithModifier} & {
-        base for kind in kinds for base in kind.__mro__
-    }:
-        item.value = [_somewhere(each) for each in item.value]
-    return item
-
-
-def _modifier(name: str, key: str) -> type[SigmaModifier[Any, Any]]:
-    found = MODIFIERS.get(name)
-    if found is None:
-        raise MalformedError(
-            f"unknown modifier {name!r} in {key!r}; there are {', '.join(sorted(MODIFIERS))}"
-        )
-    return found
-
-
-def _value(value: object, key: str, expression: bool) -> SigmaType:
-    if isinstance(value, Mapping | list):
-        raise MalformedError(f"a value of {key!r} is a {'list' if isinstance(value, list) else 'mapping'}")
-    if value is not None and not isinstance(value, bool | int | float | str):
-        raise MalformedError(f"a value of {key!r} is a {type(value).__name__}: put it in quotes")
-    if expression:
-        return SigmaString.from_str(value if isinstance(value, str) else str(value))
-    made = sigma_type(value)
-    if isinstance(made, SigmaNumber) and isinstance(value, int):
-        made.number = value  # pySigma makes a double of what a double does not hold exactly
-    return made
-
-
-def _somewhere(value: SigmaType) -> SigmaType:
-    """A keyword is looked for within texts, so a wildcard stands on both sides of it."""
-    if isinstance(value, SigmaExpansion):
-        return SigmaExpansion([_somewhere(each) for each in value.values])
-    if not isinstance(value, SigmaString) or not value.s:
-        return value
-    if value.s[0] is not _ANYWHERE:
-        value = _ANYWHERE + value
-    return value if value.s[-1] is _ANYWHERE else value + _ANYWHERE
