@@ -80,8 +80,8 @@ def test_fields_are_all_and_maps_in_a_list_any(condition: Callable[..., Expressi
 @pytest.mark.parametrize(
     ("written", "words"),
     [
-        ("nothing", "'nothing' not defined"),
-        ("1 of nothing_*", "doesn't match any detection"),
+        ("nothing", "names 'nothing', and there is no such selection; there are sel_a"),
+        ("1 of nothing_*", "no selection has such a name"),
         ("sel_a and", "cannot be read"),
         ("sel_a sel_b", "cannot be read"),
         ("", "cannot be read"),
@@ -92,6 +92,11 @@ def test_fields_are_all_and_maps_in_a_list_any(condition: Callable[..., Expressi
         ("(" * 30 + "sel_a" + ")" * 30, "parentheses"),
         ("sel_a or " * 1000 + "sel_a", "characters"),
         ("null", "no condition"),
+        ("sel_a AND sel_b", "in small letters"),
+        ("2 of sel_*", "cannot be read"),
+        ("not _otel_fim_records", "use another name"),
+        ("1 of _*", "use another name"),
+        ("sel_a or 1 of _otel*", "use another name"),
     ],
 )
 def test_conditions_that_are_none(reason: Callable[..., str], written: str, words: str) -> None:
@@ -167,6 +172,8 @@ def _leaves(expression: Expression) -> list[Expression]:
         ("[]", "logsource"),
         ("text", "logsource"),
         ("{product: [linux]}", "must be string"),
+        ("{category: file_event, product: linux, service: sshd}", "leave service sshd out"),
+        ("{product: linux, servce: sshd}", "no 'servce'"),
     ],
 )
 def test_log_sources_without_records(load: Load, logsource: str, words: str) -> None:
@@ -317,9 +324,7 @@ filter:
 FILTER = Not(attribute("process.user.name", "adm_", TextKind.STARTSWITH))
 
 
-@pytest.mark.parametrize(
-    "rules", ["any", "[]", "[a_rule]", "a_rule", "[11111111-2222-4333-8444-555555555555]"]
-)
+@pytest.mark.parametrize("rules", ["any", "[a_rule]", "a_rule", "[11111111-2222-4333-8444-555555555555]"])
 def test_filters_are_part_of_the_rules_that_they_mean(load: Load, rules: str) -> None:
     ruleset = load(FILTERED.format(rules=rules))
     assert not ruleset.rejected
@@ -333,7 +338,7 @@ def test_filters_are_part_of_the_rules_that_they_mean(load: Load, rules: str) ->
 
 @pytest.mark.parametrize(
     ("rules", "words"),
-    [("[nobody]", "'nobody'"), ("null", "rules: any"), ("[1]", "ids and names")],
+    [("[nobody]", "'nobody'"), ("null", "rules: any"), ("[]", "rules: any"), ("[1]", "ids and names")],
 )
 def test_filters_that_mean_nothing(load: Load, rules: str, words: str) -> None:
     ruleset = load(FILTERED.format(rules=rules))
@@ -352,3 +357,95 @@ def test_a_port_is_a_number(load: Load) -> None:
     leaves = _leaves(ruleset.rules[0].condition)
     assert Match(Field(Source.ATTRIBUTE, "destination.port"), Compare(Operator.EQ, 4444.0)) in leaves
     assert attribute("network.direction", "egress") in leaves
+
+
+def test_a_filter_that_is_rejected_has_changed_no_rule(load: Load) -> None:
+    rules = """
+        title: Logins
+        logsource: {product: linux, service: sshd}
+        detection: {selection: {User: x}, condition: selection}
+        ---
+        title: Files
+        logsource: {product: linux, category: file_event}
+        detection: {selection: {User: x}, condition: selection}
+        """
+    unfiltered = load(rules).rules
+    ruleset = load(
+        rules
+        + """
+        ---
+        title: A filter
+        logsource: {product: linux}
+        filter: {rules: any, selection: {TTY: x}, condition: not selection}
+        """
+    )
+    assert ruleset.rules == unfiltered
+    assert "'A filter': the field 'TTY'" in ruleset.rejected[0].reason
+
+
+def test_a_filter_that_leaves_nothing(load: Load) -> None:
+    ruleset = load(
+        """
+        title: Files
+        logsource: {product: linux, category: file_event}
+        detection: {selection: {User: x}, condition: selection}
+        ---
+        title: A filter
+        logsource: {product: linux}
+        filter: {rules: any, selection: {EventName: otel_fim.process.started}, condition: selection}
+        """
+    )
+    assert len(ruleset.rules) == 1
+    assert "nothing would be left of 'Files'" in ruleset.rejected[0].reason
+
+
+def test_a_rule_that_went_through_the_pipeline_is_the_same(load: Load) -> None:
+    rule = """
+        title: Files
+        logsource: {{product: linux, category: file_event}}
+        detection:
+          selection: {{file.path: x}}
+          {more}
+        """
+    plain = load(rule.format(more="condition: selection")).rules
+    again = load(
+        rule.format(
+            more="_otel_fim_records: {EventName: x}\n          condition: _otel_fim_records and (selection)"
+        )
+    )
+    assert again.rules == plain
+    for condition in ("selection", "_otel_fim_records", "_otel_fim_records or (selection)"):
+        left = load(
+            rule.format(more=f"_otel_fim_records: {{EventName: x}}\n          condition: {condition}")
+        )
+        assert "use another name" in left.rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("taxonomy: ecs", "taxonomy is 'ecs'"),
+        ("level: huge", "informational, low, medium, high, critical"),
+        ("status: odd", "stable"),
+        ("id: '1'", "write one, or leave id out"),
+        ("id: ''", "leave id out"),
+    ],
+)
+def test_what_a_rule_says_of_itself_wrongly(load: Load, more: str, words: str) -> None:
+    ruleset = load(
+        f"""
+        title: Files
+        logsource: {{category: file_event}}
+        detection: {{selection: {{User: x}}, condition: selection}}
+        {more}
+        """
+    )
+    assert words in ruleset.rejected[0].reason
+
+
+def test_titles_and_doubles(load: Load) -> None:
+    rule = "logsource: {category: file_event}\ndetection: {selection: {User: x}, condition: selection}\n"
+    ruleset = load(f"title: ''\n{rule}---\ntitle: Same\n{rule}---\ntitle: Same\n{rule}")
+    assert len(ruleset.rules) == 1
+    assert "the title is missing" in ruleset.rejected[0].reason
+    assert "it has no id, and is called the same as 'Same' in rules/one.yml" in ruleset.rejected[1].reason

@@ -182,6 +182,15 @@ def test_generate_lets_what_is_referred_to_speak(load: Load) -> None:
     assert (ruleset.rules[0].emits, many.emits, chained.emits) == (True, True, True)
 
 
+def test_generate_beside_the_correlation_is_what_the_schema_has(load: Load) -> None:
+    inside = CHAIN.format(inner="User", outer="User", second="failed", id=BASE, generate="true")
+    beside = inside.replace("  generate: true", "generate: true")
+    assert beside != inside
+    assert load(beside) == load(inside)
+    both = load(inside.replace("  generate: true", "  generate: true\ngenerate: false"))
+    assert "they differ" in both.rejected[0].reason
+
+
 def test_a_key_that_the_referred_correlation_has_not(load: Load) -> None:
     ruleset = load(CHAIN.format(inner="User", outer="SourceIp", second="failed", id=BASE, generate="false"))
     assert [each.meta.title for each in ruleset.correlations] == ["Many"]
@@ -196,13 +205,19 @@ def test_a_key_that_the_referred_correlation_has_not(load: Load) -> None:
         ("type: event_counts\nrules: [failed]\ntimespan: 5m\ncondition: {gte: 1}", "'event_counts'"),
         ("type: [a]\nrules: [failed]\ntimespan: 5m\ncondition: {gte: 1}", "the type is"),
         ("rules: [failed]\ntimespan: 5m\ncondition: {gte: 1}", "the type is None"),
-        ("type: event_count\nrules: [failed]\ncondition: {gte: 1}", "without timespan"),
+        (
+            "type: event_count\nrules: [failed]\ncondition: {gte: 1}",
+            "timespan is missing: write a whole number",
+        ),
         ("type: event_count\nrules: [failed]\ntimespan: 5 minutes\ncondition: {gte: 1}", "'5 minutes'"),
         (
             "type: event_count\nrules: [failed]\ntimespan: 99999999999999y\ncondition: {gte: 1}",
             "longer than ten years",
         ),
-        ("type: event_count\nrules: [failed]\ntimespan: 0s\ncondition: {gte: 1}", "greater than zero"),
+        (
+            "type: event_count\nrules: [failed]\ntimespan: 0s\ncondition: {gte: 1}",
+            "timespan is '0s': write a whole number above 0",
+        ),
         ("type: event_count\nrules: [failed]\ntimespan: 5m", "needs a condition"),
         ("type: event_count\nrules: [failed]\ntimespan: 5m\ncondition: {}", "no bound"),
         ("type: event_count\nrules: [failed]\ntimespan: 5m\ncondition: {gte: x}", "must be a number"),

@@ -62,7 +62,7 @@ MERGES = (
         (b"- 1\n---\na: 1\n", "line 1: the document is a list"),
         (b"just words", "the document is a text"),
         (b"5", "the document is a int"),
-        (b"title: x\ntitle: y\n", "line 2: the key 'title' stands twice"),
+        (b"title: x\ntitle: y\n", "line 2, 'x': the key 'title' stands twice"),
         (b"? [a, b]\n: c\n", "a key is a list"),
         (b"title: !!python/object/apply:os.system [id]\n", "invalid YAML"),
         (b"title: x\n", "neither detection nor correlation nor filter"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ from otel_fim.sigma.parse.detections import MalformedError
 
 _SECOND: Final = 1_000_000_000
 _LONGEST: Final = 3660 * 86400
+_TIMESPAN: Final = re.compile(r"0*[1-9][0-9]*[smhdwMy]", re.ASCII)
 _OPERATORS: Final = {each.value: each for each in ir.Operator}
 _HOLDS: Final = {
     ir.Operator.EQ: operator.eq,
@@ -73,9 +75,16 @@ def read_correlation(document: Document) -> ReadCorrelation:
         compare, number = bounds.bounds[0]
         kept = {key: condition[key] for key in ("field",) if key in condition}
         plain["condition"] = {compare.value: number, **kept}
+    timespan = section.get("timespan")
+    if not isinstance(timespan, str) or _TIMESPAN.fullmatch(timespan) is None:
+        raise MalformedError(
+            f"the timespan is {'missing' if timespan is None else repr(timespan)}: write a whole number above 0 and "
+            "s, m, h or d, such as 90m"
+        )
+    plain["generate"] = _generate(section, document.content)
     parsed = SigmaCorrelationRule.from_dict({**document.content, "correlation": plain})
     if parsed.timespan.seconds > _LONGEST:
-        raise MalformedError(f"the timespan {parsed.timespan.spec} is longer than ten years")
+        raise MalformedError(f"the timespan {parsed.timespan.spec} is longer than ten years: write less")
     return ReadCorrelation(
         document=document,
         meta=meta_of(parsed, document),
@@ -90,6 +99,18 @@ def read_correlation(document: Document) -> ReadCorrelation:
         expression=expression,
         generate=parsed.generate,
     )
+
+
+def _generate(section: Mapping[str, object], content: Mapping[str, object]) -> bool:
+    """Sigma's schema has `generate` beside `correlation`, pySigma's rules within it."""
+    given = [each["generate"] for each in (section, content) if "generate" in each]
+    if not all(isinstance(each, bool) for each in given):
+        raise MalformedError("generate must be true or false")
+    if len(set(given)) > 1:
+        raise MalformedError(
+            "generate stands within correlation and beside it, and they differ: leave one out"
+        )
+    return bool(given and given[0])
 
 
 def _kind(value: object) -> ir.CorrelationType:
@@ -111,9 +132,11 @@ def _rules(value: object, kind: ir.CorrelationType, expression: str) -> tuple[st
         return named
     rules = [value] if isinstance(value, str) else value
     if not isinstance(rules, list) or not rules or not all(isinstance(each, str) and each for each in rules):
-        raise MalformedError("rules must be a list of ids and names of rules")
+        raise MalformedError(
+            "rules must be a list of ids and names of rules, such as `rules: [failed_login]`"
+        )
     if len(set(rules)) < len(rules) and kind is not ir.CorrelationType.TEMPORAL_ORDERED:
-        raise MalformedError("rules names a rule twice")
+        raise MalformedError("rules names a rule twice: leave one out")
     if named and set(named) != set(rules):
         other = sorted(set(named) ^ set(rules))
         raise MalformedError(

@@ -13,7 +13,24 @@ from otel_fim.sigma.load.files import RuleFile
 from otel_fim.sigma.load.limits import LoadLimits
 
 _BLOCK_DEPTH: Final = re.compile(r"^[ \t?-]*", re.MULTILINE)
-_MERGE: Final = "tag:yaml.org,2002:merge"
+_YAML: Final = "tag:yaml.org,2002:"
+_MERGE: Final = f"{_YAML}merge"
+_UNAMBIGUOUS: Final = {
+    f"{_YAML}int": re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+"),
+    f"{_YAML}float": re.compile(r"[^:_]*"),
+    f"{_YAML}bool": re.compile(r"true|false", re.IGNORECASE),
+}
+"""What YAML 1.1, which Sigma's tools read, and YAML 1.2 agree on. There is `0644`, 420 in the one, `no`, `1:30`."""
+
+
+_REMEDIES: Final = {
+    "cannot start any token": ": indent with spaces, not tabs, and put a text that begins with @, ` or % in quotes",
+    "could not determine a constructor": ": rules hold plain texts, numbers, lists and mappings; leave the tag out",
+    "integer string conversion": ": put it in quotes",
+    "must be in": ": write dates as 2026-01-31, or in quotes",
+    "mapping values are not allowed": ": put a text that has a colon and a space in it in quotes",
+    "undefined alias": ": put a text that begins with * or & in quotes",
+}
 
 
 @dataclass(slots=True, frozen=True)
@@ -27,11 +44,12 @@ class Document:
 
 
 class BadDocumentError(ValueError):
-    """What is wrong with a document, with its line."""
+    """What is wrong with a document, with its line and, where that could be read, its title."""
 
-    def __init__(self, line: int, reason: str) -> None:
+    def __init__(self, line: int, reason: str, title: str = "") -> None:
         super().__init__(reason)
         self.line = line
+        self.title = title
 
 
 def documents(file: RuleFile, text: str, limits: LoadLimits) -> Iterator[Document | BadDocumentError]:
@@ -60,10 +78,11 @@ def documents(file: RuleFile, text: str, limits: LoadLimits) -> Iterator[Documen
                 _check_nodes(node, limits)
                 content = loader.construct_document(node)
             except BadDocumentError as bad:
-                yield bad
+                yield BadDocumentError(bad.line, str(bad), _title(node))
                 continue
             except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError) as error:
-                yield _syntax(error, line)
+                told = _syntax(error, line)
+                yield BadDocumentError(told.line, str(told), _title(node))
                 continue
             if content is None:
                 continue
@@ -73,6 +92,14 @@ def documents(file: RuleFile, text: str, limits: LoadLimits) -> Iterator[Documen
             yield Document(file, index, line, content)
     finally:
         loader.dispose()
+
+
+def _title(root: yaml.Node) -> str:
+    if isinstance(root, yaml.MappingNode):
+        for key, value in root.value:
+            if key.value == "title" and isinstance(value, yaml.ScalarNode):
+                return str(value.value)[:256]
+    return ""
 
 
 def _called(content: object) -> str:
@@ -118,6 +145,7 @@ def _check_nodes(root: yaml.Node, limits: LoadLimits) -> None:
         node, done = stack.pop()
         children = _children(node)
         if not children:
+            _check_scalar(node)
             sizes[id(node)] = 1
         elif done:
             open_.discard(id(node))
@@ -138,6 +166,20 @@ def _check_nodes(root: yaml.Node, limits: LoadLimits) -> None:
                         each.start_mark.line + 1, "an alias (`*name`) stands within what it names"
                     )
                 stack.append((each, False))
+
+
+def _check_scalar(node: yaml.Node) -> None:
+    agreed = _UNAMBIGUOUS.get(node.tag)
+    if agreed is not None and isinstance(node, yaml.ScalarNode) and agreed.fullmatch(node.value) is None:
+        raise BadDocumentError(
+            node.start_mark.line + 1,
+            f"{_shortened(node.value)} is a text for one version of YAML and something else for another: "
+            "put it in quotes, or write a plain number, true or false",
+        )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:
@@ -170,4 +212,7 @@ def _syntax(error: Exception, line: int = 1) -> BadDocumentError:
         return BadDocumentError(line, "too many lists and mappings within each other")
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     context = getattr(error, "context", None)
-    return BadDocumentError(line, f"invalid YAML: {problem}{f' {context}' if context else ''}")
+    remedy = next((remedy for part, remedy in _REMEDIES.items() if part in str(problem)), "")
+    if "integer string conversion" in str(problem):
+        problem = "a number has thousands of digits"
+    return BadDocumentError(line, f"invalid YAML: {problem}{f' {context}' if context else ''}{remedy}")

@@ -18,6 +18,7 @@ from otel_fim.sigma.load.reasons import reason_of
 from otel_fim.sigma.load.resolve import Resolver, with_emits
 from otel_fim.sigma.load.rules import ReadFilter, ReadRule, RuleReader
 
+_TAXONOMY: Final = "sigma"
 _KINDS: Final = ("detection", "correlation", "filter")
 _NO_PATHS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -62,7 +63,9 @@ class Loading:
             return
         for found in documents(file, text, self.limits):
             if isinstance(found, BadDocumentError):
-                self.rejected.append(ir.Rejected(file.shown, "", f"{file.shown}, line {found.line}: {found}"))
+                what = f", {found.title!r}" if found.title else ""
+                reason = f"{file.shown}, line {found.line}{what}: {found}"
+                self.rejected.append(ir.Rejected(file.shown, found.title, reason))
             else:
                 self._document(found)
 
@@ -73,29 +76,41 @@ class Loading:
             if "action" in content:
                 raise ValueError("`action` is Sigma 1's: write each rule as a document of its own")
             if not isinstance(content.get("id", ""), str):
-                raise ValueError("the id must be a UUID, as text")
+                raise ValueError("the id must be a UUID, as text: write one, or leave id out")
+            if not isinstance(content.get("title"), str) or not content["title"].strip():
+                raise ValueError("the title is missing or no text: write one")
+            taxonomy = content.get("taxonomy", _TAXONOMY)
+            if taxonomy != _TAXONOMY:
+                raise ValueError(
+                    f"its taxonomy is {taxonomy!r}, and fields are read as those of Sigma's own: translate it, and "
+                    f"write `taxonomy: {_TAXONOMY}`, or leave that out"
+                )
             if not kinds:
                 raise ValueError("it has neither detection nor correlation nor filter, so it is no rule")
             if len(kinds) > 1:
                 raise ValueError(f"it has {' and '.join(kinds)}: write a document for each")
             if kinds[0] == "detection":
                 rule = self._reader.rule(document)
-                self._register(rule.rule.meta)
+                self._register(rule.rule.meta, document)
                 self.rules[rule.rule.meta.id] = rule
             elif kinds[0] == "correlation":
                 correlation = c.read_correlation(document)
-                self._register(correlation.meta)
+                self._register(correlation.meta, document)
                 self.correlations[correlation.meta.id] = correlation
             else:
                 self.filters.append(self._reader.filter(document))
         except Exception as error:  # noqa: BLE001 - pySigma raises what it likes for what it did not expect
             self._reject(document, error)
 
-    def _register(self, meta: ir.Meta) -> None:
+    def _register(self, meta: ir.Meta, document: Document) -> None:
         other = self.names.known(meta.id)
         if other is not None:
-            where = f"{other.ruleset}/{other.path}"
-            raise ValueError(f"its id {meta.id} is that of {other.title!r} in {where} too: give it another")
+            where = f"{other.title!r} in {other.ruleset}/{other.path}"
+            if document.content.get("id"):
+                raise ValueError(f"its id {meta.id} is that of {where} too: give it another")
+            raise ValueError(
+                f"it has no id, and is called the same as {where}: give each an id, or another name"
+            )
         self.names.add(meta)
 
     def _reject(self, document: Document, error: Exception) -> None:
@@ -111,9 +126,11 @@ class Loading:
     def _filter(self) -> None:
         for each in self.filters:
             try:
-                for id_ in self._meant(each):
-                    rule = self.rules[id_]
-                    self.rules[id_] = replace(rule, rule=self._reader.filtered(rule, each))
+                # All of them or none: a filter that is named as rejected has changed no rule.
+                self.rules |= {
+                    id_: replace(self.rules[id_], rule=self._reader.filtered(self.rules[id_], each))
+                    for id_ in self._meant(each)
+                }
             except Exception as error:  # noqa: BLE001 - as above
                 self._reject(each.document, error)
 
@@ -124,9 +141,13 @@ class Loading:
         for name in chosen.rules:
             id_ = self.names.id_of(name, chosen.document)
             if id_ not in self.rules:
-                raise UnknownRuleError(f"{name!r} is a correlation, and filters are for rules")
+                raise UnknownRuleError(
+                    f"{name!r} is a correlation, and filters are for rules: name the rules that it refers to"
+                )
             if self.rules[id_].logsource not in chosen.logsource:
-                raise UnknownRuleError(f"{name!r} has another log source than the filter")
+                raise UnknownRuleError(
+                    f"{name!r} has another log source than the filter: write a filter for its log source"
+                )
             meant.append(id_)
         return meant
 

@@ -54,5 +54,7 @@ class Names:
             raise UnknownRuleError(f"{len(nearest)} rules have the name {name!r}: refer to one by its id")
         title = self._rejected.get(name.lower())
         if title is not None:
-            raise UnknownRuleError(f"it refers to {name!r} ({title}), which is rejected")
-        raise UnknownRuleError(f"it refers to {name!r}, and no rule that was read has this id or name")
+            raise UnknownRuleError(f"it refers to {name!r} ({title}), which is rejected: see why there")
+        raise UnknownRuleError(
+            f"it refers to {name!r}, and no rule that was read has this id or name: add its file, or correct it"
+        )

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sigma.exceptions import SigmaError
+from sigma.rule import SigmaLevel, SigmaStatus
+
+_REMEDIES: Final = {
+    "valid Sigma rule level": f"there are {', '.join(each.name.lower() for each in SigmaLevel)}",
+    "valid Sigma rule status": f"there are {', '.join(each.name.lower() for each in SigmaStatus)}",
+    "rule identifier must be an UUID": "write one, or leave id out",
+    "related identifier must be an UUID": "write one, or leave related out",
+    "have a log source": "write logsource with a category, product or service",
+    "log source can't be empty": "write a category, product or service",
+    "tag must start with namespace": "write it as in attack.t1059",
+}
+"""What to do about some of what pySigma says."""
 
 
 def reason_of(error: Exception) -> str:
@@ -10,7 +24,9 @@ def reason_of(error: Exception) -> str:
     if type(error).__module__.startswith("otel_fim."):
         return str(error)
     if isinstance(error, SigmaError):
-        return _shortened(str(error.args[0]) if error.args else type(error).__name__)
+        said = _shortened(str(error.args[0]) if error.args else type(error).__name__)
+        remedy = next((remedy for part, remedy in _REMEDIES.items() if part in said), "")
+        return f"{said}: {remedy}" if remedy else said
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if isinstance(error, MemoryError):

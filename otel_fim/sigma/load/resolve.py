@@ -50,8 +50,9 @@ class Resolver:
                 if all(self._settled(reference) for reference in references[each.meta.id]):
                     moved = True
                     self._settle(waiting, each, references[each.meta.id])
-        for each in list(waiting.values()):
-            self._fail(waiting, each, MalformedError(self._cycle(each, waiting, references)))
+        circles = [(each, self._cycle(each, waiting, references)) for each in waiting.values()]
+        for each, circle in circles:
+            self._fail(waiting, each, MalformedError(circle))
         return [each.correlation for each in self.done.values()]
 
     def _settled(self, reference: str) -> bool:
@@ -64,7 +65,7 @@ class Resolver:
             for reference in references:
                 if reference in self.failed:
                     other = self.failed[reference][0].meta.title
-                    raise MalformedError(f"it refers to {other!r}, which is rejected")
+                    raise MalformedError(f"it refers to {other!r}, which is rejected: see why there")
             self.done[read.meta.id] = self._lowered(read)
             del waiting[read.meta.id]
         except ValueError as error:
@@ -82,17 +83,14 @@ class Resolver:
     ) -> str:
         path = [read.meta.id]
         while True:
-            following = next((each for each in references[path[-1]] if each in waiting or each in path), None)
-            if following is None:
-                return "it refers to a correlation that refers to itself"
+            # What waits refers to something that waits, or it would have been settled.
+            following = next(each for each in references[path[-1]] if each in waiting)
             if following in path:
-                titles = [self._title(each, waiting) for each in (*path[path.index(following) :], following)]
-                return f"correlations refer to each other in a circle: {' → '.join(titles)}"
+                titles = [
+                    repr(waiting[each].meta.title) for each in (*path[path.index(following) :], following)
+                ]
+                return f"correlations refer to each other in a circle: {' → '.join(titles)}; take one out of its rules"
             path.append(following)
-
-    def _title(self, id_: str, waiting: Mapping[str, ReadCorrelation]) -> str:
-        found = waiting.get(id_) or (self.failed[id_][0] if id_ in self.failed else None)
-        return repr(found.meta.title) if found is not None else id_
 
     def _lowered(self, read: ReadCorrelation) -> _Resolved:
         def id_of(name: str) -> str:
