@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from otel_fim.component import Context
 
 _MARK: Final = b"otel-fim"
+HOLD_SECONDS: Final = 2.0
+"""By then the journal has on disk what was appended before, or has stopped taking more."""
 
 
 class DamagedStateError(Exception):
@@ -97,6 +99,7 @@ class Saver:
         self._clock = clock
         self._last = clock()
         self._pause = interval
+        self._held: tuple[bytes, float] | None = None
         self.failing = False
 
     def elapsed(self) -> float:
@@ -107,10 +110,22 @@ class Saver:
     def is_due(self) -> bool:
         """Whether the interval is over. It is longer when writing takes long: that takes at most a twentieth of the
         time."""
-        return self.elapsed() >= self._pause
+        return self._held is None and self.elapsed() >= self._pause
+
+    def hold(self, content: bytes) -> None:
+        """Writes it a little later (`write_held`): a state must not know of records that the journal may yet lose, as
+        they come again after a crash and would be known then."""
+        self._held = content, self._clock()
+
+    def write_held(self) -> bool | None:
+        """Writes what is held when it is time; None when there is nothing to write, otherwise as `save`."""
+        if self._held is None or self._clock() - self._held[1] < HOLD_SECONDS:
+            return None
+        return self.save(self._held[0])
 
     def save(self, content: bytes) -> bool:
         """Writes now; False when it could not, which is the health's and the log's to tell."""
+        self._held = None
         began = self._clock()
         try:
             self._file.write(content)

@@ -109,11 +109,10 @@ class NoveltyProcessor(Processor[NoveltyConfig]):
     def stop(self, timeout: float) -> None:
         del timeout
         if self._is_started:
-            self._save()
+            self._saver.save(self._content())
 
-    def _save(self) -> None:
-        memory = self._memory
-        memory.is_changed = not self._saver.save(codec.dump(memory, self._now(), NOVELTY_KINDS))
+    def _content(self) -> bytes:
+        return codec.dump(self._memory, self._now(), NOVELTY_KINDS)
 
     def _now(self) -> int:
         """Seconds that the agent has run since the state began: no clock can turn it back or push it on."""
@@ -147,7 +146,10 @@ class NoveltyProcessor(Processor[NoveltyConfig]):
         if self._saver.is_due and (
             self._memory.is_changed or self._saver.elapsed() >= _SAVE_UNCHANGED_SECONDS
         ):
-            self._save()
+            self._memory.is_changed = False
+            self._saver.hold(self._content())
+        if self._saver.write_held() is False:
+            self._memory.is_changed = True
         due, self._due = self._due, []
         return due
 

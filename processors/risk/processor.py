@@ -74,7 +74,7 @@ class RiskProcessor(Processor[RiskConfig]):
         self._suppressions.check()
         self.context.report(Health.OK, "")
         # From now on a kill can be told from a stop.
-        self._save(clean=False)
+        self._is_changed = not self._saver.save(self._content(clean=False))
 
     def _take_up(self, content: bytes) -> None:
         try:
@@ -109,12 +109,11 @@ class RiskProcessor(Processor[RiskConfig]):
     def stop(self, timeout: float) -> None:
         del timeout
         if self._is_started:
-            self._save(clean=True)
+            self._saver.save(self._content(clean=True))
 
-    def _save(self, *, clean: bool) -> None:
+    def _content(self, *, clean: bool) -> bytes:
         clock = self._clock
-        content = state.dump(self._entities, self._folder, clock.now(), clock.wall(), clean=clean)
-        self._is_changed = not self._saver.save(content)
+        return state.dump(self._entities, self._folder, clock.now(), clock.wall(), clean=clean)
 
     # --- Records -------------------------------------------------------------------------------------
 
@@ -142,7 +141,10 @@ class RiskProcessor(Processor[RiskConfig]):
             self.context.count(metrics.RISK_EVICTED, self._entities.evicted, what="entity")
             self._entities.evicted = 0
         if self._saver.is_due and (self._is_changed or self._saver.elapsed() >= SAVE_UNCHANGED_SECONDS):
-            self._save(clean=False)
+            self._is_changed = False
+            self._saver.hold(self._content(clean=False))
+        if self._saver.write_held() is False:
+            self._is_changed = True
         return due
 
     def _judge(self, record: Record, now: int) -> bool:

@@ -69,6 +69,14 @@ class World:
     def wait(self, seconds: float) -> None:
         self.seconds += seconds
 
+    def write(self) -> list[Record]:
+        """Waits until what is new is written: a minute, and for the journal."""
+        told: list[Record] = []
+        for seconds in (61, 2):
+            self.wait(seconds)
+            told += self.processor.tick()
+        return told
+
     def put(self, event: str, attributes: dict[str, Any], host: str | None = None) -> Record:
         resource = Resource({names.HOST_NAME: self.host if host is None else host})
         record = Record(event_name=event, attributes=dict(attributes), resource=resource)

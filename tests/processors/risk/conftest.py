@@ -72,6 +72,10 @@ class World:
         self.monotonic += seconds
         return self.processor.tick()
 
+    def write(self) -> list[Record]:
+        """Waits until what is new is written: ten seconds, and for the journal."""
+        return self.wait(11) + self.wait(2)
+
     def finding(self, *, host: str = "web-1", severity: int = 13, **more: Any) -> Record:
         """A finding; `more` are attributes by the name of their constant, None takes one away."""
         self._number += 1

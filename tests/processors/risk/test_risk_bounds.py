@@ -24,7 +24,7 @@ _DAY = 86_400
 def test_counts_that_were_made_to_overflow_are_saved_and_told(world: Any) -> None:
     for _ in range(9000):
         world.find(OTEL_FIM_FINDING_EVIDENCE_COUNT=2**40)
-    world.wait(11)
+    world.write()
     world.crash()
     (gap, last) = world.wait(3600)
     assert gap.event_name == events.COVERAGE_GAP

@@ -176,12 +176,16 @@ def test_a_series_that_ended_meanwhile_is_told(world: Any) -> None:
 def test_a_kill_is_told(world: Any) -> None:
     world.find()
     world.find()
-    world.wait(11)
+    world.write()
     world.find()
+    world.find(FILE_PATH="/srv/late")
+    # The journal may not have it yet: the state on disk must not say that it has been told.
+    world.wait(11)
     world.crash()
     (gap,) = world.processor.tick()
     assert gap.attributes[names.OTEL_FIM_COVERAGE_REASON] == "agent_stopped"
     assert gap.attributes[names.OTEL_FIM_COVERAGE_START] == timestamp((1_768_314_735 + 11) * 10**9)
+    assert [_count(record) for record in world.find(FILE_PATH="/srv/late")] == [1]
     assert [_count(record) for record in world.wait(3600)] == [2]
 
 
@@ -240,10 +244,10 @@ def test_a_full_disk_stops_nothing(world: Any, monkeypatch: pytest.MonkeyPatch) 
     with monkeypatch.context() as patch:
         patch.setattr("otel_fim.state_file.replace_file", full)
         world.find()
-        world.wait(11)
+        world.write()
         assert world.health[-1][0] is Health.RECOVERABLE_ERROR
         world.find()
-    world.wait(11)
+    world.write()
     assert world.health[-1] == (Health.OK, "")
     world.crash()
     told = world.wait(3600)
