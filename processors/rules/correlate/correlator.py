@@ -14,7 +14,7 @@ from otel_fim.processors.rules.correlate.replaying import Replaying
 from otel_fim.processors.rules.correlate.room import Room
 from otel_fim.processors.rules.correlate.taken import Taken
 from otel_fim.processors.rules.correlate.texts import shared
-from otel_fim.processors.rules.correlate.waiting import RECORDS, Arrivals, Waiting, size_of
+from otel_fim.processors.rules.correlate.waiting import RECORDS, Arrivals, Waiting, is_small, size_of
 from otel_fim.processors.rules.correlate.windows import Item
 from otel_fim.processors.rules.hits import Correlated
 from otel_fim.processors.rules.match.view import text_form
@@ -106,7 +106,8 @@ class Correlator:
         name = record.event_name[:_LONGEST_NAME]
         name = shared(name if name.isascii() else text_form(name))
         most = self._limits.max_bytes
-        kept = record if len(waiting) < RECORDS and waiting.bytes < most // 8 else None
+        has_room = len(waiting) < RECORDS and waiting.bytes < most // 8
+        kept = record if has_room and is_small(record) else None
         for feed in feeds:
             key = feed.key(record)
             if key is None:

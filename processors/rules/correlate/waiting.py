@@ -14,6 +14,8 @@ RECORDS: Final = 1000
 """So many of the events that wait keep their record, for the finding that they may make."""
 _RECORD_BYTES: Final = 4096
 _ITEM_BYTES: Final = 420
+_RECORD_TEXT: Final = 16_384
+_NESTED: Final = 1000
 
 
 class Waiting:
@@ -68,6 +70,20 @@ class Waiting:
     def items(self) -> list[Item]:
         """All that wait, in order."""
         return sorted([*self._row, *self._stragglers])
+
+
+def is_small(record: Record) -> bool:
+    """Whether a record's texts are few enough to keep it: thousands of characters, not a megabyte."""
+    size = 0
+    for value in (record.body, *record.attributes.values()):
+        kind = value.__class__
+        if kind is str or kind is bytes:
+            size += len(value)  # type: ignore[arg-type]
+        elif kind is list:
+            size += sum([len(each) if each.__class__ is str else _NESTED for each in value])  # type: ignore[union-attr, arg-type]
+        elif kind is dict:
+            size += _NESTED
+    return size <= _RECORD_TEXT
 
 
 def size_of(key: Key, record: Record | None) -> int:

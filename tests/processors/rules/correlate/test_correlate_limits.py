@@ -150,3 +150,17 @@ def test_a_hostile_uid_takes_no_room(make: Any) -> None:
         bench.engine.add(bench.rules["A"], record)
     assert [each.evidence[0].uid for each in bench.engine.flush()] == ["", "", ""]
     assert len(bench.engine.state()) < 1000
+
+
+def test_large_records_are_not_kept_while_they_wait(make: Any) -> None:
+    bench = make.bench(make.correlation(at_least=2), lateness=5)
+    for second in range(2):
+        record = bench.record(second, body="x" * 100_000) if second else bench.record(second)
+        bench.clock.to(second)
+        bench.engine.add(bench.rules["A"], record)
+    (found,) = bench.engine.flush()
+    assert found.last is None
+    assert len(found.evidence) == 2
+    bench.add("A", 100)
+    small = bench.add("A", 101)
+    assert bench.engine.flush()[0].last is small
