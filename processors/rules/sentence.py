@@ -33,9 +33,13 @@ def sentence(record: Record) -> str:
     """`alice (login bob from 203.0.113.7) changed /etc/passwd with /usr/bin/vim on web-1`."""
     attributes = record.attributes
     tell = _TELL.get(record.event_name)
-    what = (
-        tell(attributes) if tell is not None else _words(_who(attributes), "caused", plain(record.event_name))
-    )
+    if tell is not None:
+        what = tell(attributes)
+    elif isinstance(record.body, str) and record.body:
+        # Coverage, and the agent about itself: nobody did it, and the body says what it is.
+        what = plain(record.body)
+    else:
+        what = _words(_who(attributes), "caused", plain(record.event_name))
     host = record.resource.attributes.get(names.HOST_NAME)
     return _words(what, f"on {plain(text_form(host))}" if host else "")
 
@@ -145,6 +149,7 @@ def _persistence(verb: str) -> Callable[[_Attributes], str]:
             _text(attributes, names.OTEL_FIM_PERSISTENCE_KIND),
             _text(attributes, names.OTEL_FIM_PERSISTENCE_ID, names.FILE_PATH),
             _after("which runs", _text(attributes, names.OTEL_FIM_PERSISTENCE_COMMAND)),
+            _program(attributes),
         )
 
     return tell
