@@ -100,7 +100,7 @@ def _path_start(value: str) -> str:
 def _program_name(value: str) -> str:
     if "/" in value:
         raise ValueError(
-            f"{value!r} must be the name alone, {value.rpartition('/')[2]!r}; the directory is given"
+            f"{value!r} must be the name alone, {value.rpartition('/')[2]!r}; which directories count is fixed"
         )
     return value
 
