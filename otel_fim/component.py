@@ -124,6 +124,10 @@ def _nothing_recorded(since: int) -> Iterable[Record]:
     return ()
 
 
+def _not_stopping() -> bool:
+    return False
+
+
 @dataclass(slots=True, frozen=True)
 class ProcessorContext(Context):
     """A processor's context; there is one processor for each pipeline that names it.
@@ -131,11 +135,13 @@ class ProcessorContext(Context):
     `pipeline` is the pipeline's id. `last_record` gives the newest record in the pipeline's journal, or
     None for an empty journal: what a processor that continues a series starts from. `recorded` gives the journal's
     records that were observed at a time (nanoseconds since the epoch) or later, oldest first: what a processor whose
-    state is older than the journal catches up with, while it starts.
+    state is older than the journal catches up with, while it starts. `stopping` says that the agent has been told to
+    stop: a processor whose start takes long then gives up with `StartError`.
     """
 
     pipeline: str = field(kw_only=True)
     last_record: Callable[[], Record | None] = field(kw_only=True)
+    stopping: Callable[[], bool] = field(default=_not_stopping, kw_only=True)
     recorded: Callable[[int], Iterable[Record]] = field(default=_nothing_recorded, kw_only=True)
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -67,11 +68,15 @@ class Agent:
     """All components of one configuration.
 
     `start` either succeeds or leaves nothing behind. `stop` drains: receivers first, then the pipelines into
-    the journal, then the exporters as far as they get within the time.
+    the journal, then the exporters as far as they get within the time. `told_to_stop` is asked during a start that
+    takes long, which is then given up.
     """
 
-    def __init__(self, config: AgentConfig, *, reason: str = "start") -> None:
+    def __init__(
+        self, config: AgentConfig, *, reason: str = "start", told_to_stop: Callable[[], bool] = lambda: False
+    ) -> None:
         self.config = config
+        self._told_to_stop = told_to_stop
         self.metrics = MetricStore()
         self.board = StatusBoard()
         self._reason = reason
@@ -131,6 +136,7 @@ class Agent:
             (state.path,),
             ProcessTable(service.process_table.max_processes),
             tap,
+            self._told_to_stop,
         )
         for extension_id in service.extensions:
             spec = self.config.extensions[extension_id]

@@ -42,6 +42,7 @@ class ComponentFactory:
     agent_directories: tuple[Path, ...]
     processes: ProcessTable
     tap: Tap
+    stopping: Callable[[], bool]
 
     def receiver(self, spec: ComponentSpec, emit: Emit) -> AnyReceiver:
         """The receiver of `spec`, not started."""
@@ -53,7 +54,11 @@ class ComponentFactory:
         made = cast("type[AnyProcessor]", spec.cls)
         common = self._common(spec, pipeline)
         context = ProcessorContext(
-            **common, pipeline=pipeline, last_record=journal.last_record, recorded=journal.recorded
+            **common,
+            pipeline=pipeline,
+            last_record=journal.last_record,
+            recorded=journal.recorded,
+            stopping=self.stopping,
         )
         return made(spec.config, context)
 

@@ -63,7 +63,7 @@ class Runner:
         sys.setswitchinterval(0.001)
         give_memory_back()
         config = self._load()
-        agent = Agent(config)
+        agent = Agent(config, told_to_stop=self._told_to_stop)
         configure_logging(config.service.telemetry.logs, suppressed=self._counter(agent))
         for handled in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(handled, self._received)
@@ -72,6 +72,9 @@ class Runner:
         try:
             agent.start()
         except StartError as error:
+            if self._stops:
+                logger.info("stopped while starting: %s", error)
+                return 0
             print(f"otel-fim: cannot start: {error}", file=sys.stderr)
             return 1
         # What start-up made lives until the end: the collector need not look at it again.
@@ -114,6 +117,9 @@ class Runner:
         self._signals.append(number)
         self._wake.set()
 
+    def _told_to_stop(self) -> bool:
+        return self._stops > 0
+
     def _stop(self, agent: Agent, number: int) -> int:
         name = signal.Signals(number).name
         logger.info("%s: draining; once more stops at once", name)
@@ -138,7 +144,7 @@ class Runner:
         self._warn(config)
         old = agent.config
         agent.stop("reload")
-        replacement = Agent(config, reason="reload")
+        replacement = Agent(config, reason="reload", told_to_stop=self._told_to_stop)
         configure_logging(config.service.telemetry.logs, suppressed=self._counter(replacement))
         try:
             replacement.start()
@@ -152,15 +158,17 @@ class Runner:
         """The configuration that ran before must run again, however long what prevents it (a full disk) lasts."""
         wait = 1.0
         while True:
-            agent = Agent(config, reason="reload failed")
+            agent = Agent(config, reason="reload failed", told_to_stop=self._told_to_stop)
             configure_logging(config.service.telemetry.logs, suppressed=self._counter(agent))
             try:
                 agent.start()
             except StartError as error:
+                if self._told_to_stop():
+                    return None
                 logger.error("cannot start again, next try in %.0f s: %s", wait, error)
                 self._wake.wait(wait)
                 self._wake.clear()
-                if self._stops:
+                if self._told_to_stop():
                     return None
                 wait = min(wait * 2, 30.0)
             else:

@@ -75,7 +75,10 @@ def _load(config: RulesConfig, context: ProcessorContext) -> RuleSet:
         return RuleSet()
     try:
         return load_isolated(
-            paths, placeholders=config.placeholders, limits=LoadLimits(file_bytes=config.max_file_size)
+            paths,
+            placeholders=config.placeholders,
+            limits=LoadLimits(file_bytes=config.max_file_size),
+            stopping=context.stopping,
         )
     except IsolationError as error:
         raise StartError(f"{context.id}: {error}") from error

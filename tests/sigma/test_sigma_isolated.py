@@ -106,6 +106,21 @@ def test_a_file_that_takes_too_long(folder: Path, tmp_path: Path, monkeypatch: p
     assert any("b.yml: not read: it takes too long" in each.reason for each in ruleset.rejected)
 
 
+def test_reading_ends_soon_when_nobody_waits_for_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, monkeypatch, "time.sleep(600)")
+    asked: list[None] = []
+
+    def stopping() -> bool:
+        asked.append(None)
+        return len(asked) > 8
+
+    with pytest.raises(isolated.IsolationError, match="told to stop"):
+        load_isolated([folder], placeholders=PLACEHOLDERS, stopping=stopping)
+    assert len(asked) == 9
+
+
 def test_too_many_such_files_give_it_up(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

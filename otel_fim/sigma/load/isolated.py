@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -21,13 +21,19 @@ from otel_fim.sigma.load.limits import LoadLimits
 CHILD: Final = "otel_fim.sigma.load.child"
 _NONE: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 _LIMITS: Final = LoadLimits()
+_LOOK_SECONDS: Final = 0.25
+"""So often it is asked, while a child reads, whether to go on."""
 _CHUNK: Final = 1 << 16
 _MAX_ANSWER: Final = 1 << 30
 _KEPT: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "MALLOC_ARENA_MAX", "PYTHONHOME", "VIRTUAL_ENV")
 
 
 class IsolationError(RuntimeError):
-    """The child process cannot be started at all; the message says why."""
+    """The child process cannot be started at all, or was told to stop; the message says why."""
+
+
+def _never() -> bool:
+    return False
 
 
 def load_isolated(
@@ -35,16 +41,17 @@ def load_isolated(
     *,
     placeholders: Mapping[str, Sequence[str]] = _NONE,
     limits: LoadLimits = _LIMITS,
+    stopping: Callable[[], bool] = _never,
 ) -> RuleSet:
     """As `load_rules`, in a child process with bounded memory and time.
 
     A file that ends the child is rejected with that reason, and the others are read by another child. Raises
-    `IsolationError` when no child can be started.
+    `IsolationError` when no child can be started, and soon after `stopping` says that nobody wants the rules any more.
     """
     deadline = time.monotonic() + limits.seconds
     without: dict[str, str] = {}
     while True:
-        outcome = _run(paths, placeholders, limits, without, deadline)
+        outcome = _run(paths, placeholders, limits, without, deadline, stopping)
         if isinstance(outcome, RuleSet):
             return outcome
         path, reason = outcome
@@ -71,6 +78,7 @@ def _run(
     limits: LoadLimits,
     without: Mapping[str, str],
     deadline: float,
+    stopping: Callable[[], bool],
 ) -> RuleSet | tuple[str, str]:
     """The rule set, or the file that was being read when the child ended, and how it ended."""
     request = orjson.dumps(
@@ -97,7 +105,7 @@ def _run(
         raise IsolationError(f"{sys.executable} cannot be started to read the rules: {error}") from error
     with child:
         try:
-            return _talk(child, request, limits, deadline)
+            return _talk(child, request, limits, deadline, stopping)
         finally:
             child.kill()
 
@@ -110,7 +118,11 @@ def _environment() -> dict[str, str]:
 
 
 def _talk(
-    child: subprocess.Popen[bytes], request: bytes, limits: LoadLimits, deadline: float
+    child: subprocess.Popen[bytes],
+    request: bytes,
+    limits: LoadLimits,
+    deadline: float,
+    stopping: Callable[[], bool],
 ) -> RuleSet | tuple[str, str]:
     assert child.stdin is not None
     assert child.stdout is not None
@@ -119,7 +131,7 @@ def _talk(
         child.stdin.close()
     except OSError:
         child.kill()  # told below by its status
-    reader = _Reader(child.stdout.fileno(), deadline, limits.file_seconds)
+    reader = _Reader(child.stdout.fileno(), deadline, limits.file_seconds, stopping)
     reason = reader.read()
     if reason:
         child.kill()
@@ -138,17 +150,23 @@ def _talk(
 class _Reader:
     """What the child tells: lines `F<path, hex>` before each file, then `R` and the rule set up to the end."""
 
-    def __init__(self, descriptor: int, deadline: float, file_seconds: float) -> None:
+    def __init__(
+        self, descriptor: int, deadline: float, file_seconds: float, stopping: Callable[[], bool]
+    ) -> None:
         self.file = ""
         self.answer: bytes | None = None
         self._descriptor = descriptor
         self._deadline = deadline
         self._file_seconds = file_seconds
+        self._stopping = stopping
         self._pending = bytearray()
         self._answering = False
 
     def read(self) -> str:
-        """Reads to the end; gives the reason when it is not reached in time."""
+        """Reads to the end; gives the reason when it is not reached in time.
+
+        Raises `IsolationError` when told to stop.
+        """
         began = time.monotonic()
         # select(2) takes no descriptors beyond 1023, and the agent may have more.
         poll = select.poll()
@@ -161,7 +179,9 @@ class _Reader:
             )
             if left <= 0:
                 return "it takes too long" if self._deadline > now else "the time for all of it is over"
-            if not poll.poll(left * 1000):
+            if self._stopping():
+                raise IsolationError("told to stop while the rules were read")
+            if not poll.poll(min(left, _LOOK_SECONDS) * 1000):
                 continue
             data = os.read(self._descriptor, _CHUNK)
             if not data:

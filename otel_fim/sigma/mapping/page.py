@@ -55,10 +55,10 @@ _OUTSIDE: Final = """\
   says `condition: not selection`.
   `rules: any` is said in so many words; an empty list is an error. A filter that cannot be read for one of its rules is
   rejected as a whole.
-- **Placeholders** (`expand`) become their values before the modifiers that come after, so `expand|base64` encodes these.
-  A value is a pattern with `*` and `?`, within `re` too; `\%` is a percent sign.
-- **YAML**: what is a number or a truth value in one version of YAML and a text in another (`0644`, `12:30`, `no`) has to
-  be put in quotes.
+- **Placeholders** (`expand`) become their values before the modifiers that come after, so `expand|base64` encodes
+  these. A value is a pattern with `*` and `?`, within `re` too; `\\%` is a percent sign.
+- **YAML**: what is a number or a truth value in one version of YAML and a text in another (`0644`, `12:30`, `no`) has
+  to be put in quotes.
 - **`generate`** may stand in `correlation` or beside it.
 - **A category with a service**, other keys in `logsource` and another `taxonomy` than `sigma` are refused: nothing of
   what a rule asks for is passed over.

@@ -20,7 +20,10 @@ Placeholders = Mapping[str, Sequence[str]]
 _MAX_VALUES: Final = 10_000
 """Values that one value with placeholders may become."""
 _TOKEN: Final = re.compile(r"\\%|%([^%\\]+)%")
-_EXPRESSIONS: Final[dict[Any, str]] = {SpecialChars.WILDCARD_MULTI: "(?s:.*)", SpecialChars.WILDCARD_SINGLE: "(?s:.)"}
+_EXPRESSIONS: Final[dict[Any, str]] = {
+    SpecialChars.WILDCARD_MULTI: "(?s:.*)",
+    SpecialChars.WILDCARD_SINGLE: "(?s:.)",
+}
 _Parts = tuple[Any, ...]
 """Text and wildcards, as in `SigmaString.s`."""
 
