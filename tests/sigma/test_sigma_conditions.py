@@ -449,3 +449,40 @@ def test_titles_and_doubles(load: Load) -> None:
     assert len(ruleset.rules) == 1
     assert "the title is missing" in ruleset.rejected[0].reason
     assert "it has no id, and is called the same as 'Same' in rules/one.yml" in ruleset.rejected[1].reason
+
+
+def test_the_end_of_a_command_line_may_stand_before_a_closing_quote(load: Load) -> None:
+    ruleset = load(
+        """
+        title: A rule
+        logsource: {category: process_creation}
+        detection:
+          selection:
+            CommandLine|endswith: '| sh'
+            ParentCommandLine: bash -i
+          other:
+            process.command_line|endswith: x
+          condition: selection or other
+        """
+    )
+    assert ruleset.rules[0].condition == And(
+        (
+            attribute("event.action", "exec"),
+            Or(
+                (
+                    And(
+                        (
+                            Or(
+                                (
+                                    attribute("process.command_line", "| sh", TextKind.ENDSWITH),
+                                    attribute("process.command_line", "| sh'", TextKind.ENDSWITH),
+                                )
+                            ),
+                            attribute("process.parent.command_line", "bash -i"),
+                        )
+                    ),
+                    attribute("process.command_line", "x", TextKind.ENDSWITH),
+                )
+            ),
+        )
+    )

@@ -64,7 +64,8 @@ COMMON: Final[tuple[FieldRow, ...]] = (
     FieldRow(
         ("CommandLine",),
         names.PROCESS_COMMAND_LINE,
-        "Only with `command_line: redacted` (or `full`) in the receiver; quoted as for a shell.",
+        "Only with `command_line: redacted` (or `full`) in the receiver. Its arguments are quoted as for a shell; an "
+        "ending (`endswith`) is also met before a closing quote.",
     ),
     FieldRow(("CurrentDirectory",), names.PROCESS_WORKING_DIRECTORY, "Without a slash at the end."),
     FieldRow(("ProcessId",), names.PROCESS_PID),
@@ -127,6 +128,8 @@ BY_AUTH: Final[tuple[FieldRow, ...]] = (
 )
 """What records about logins and privilege have beside."""
 
+QUOTED_FIELDS: Final = ("CommandLine", "ParentCommandLine")
+"""Sigma's rules know these as arguments with spaces between them, and records have them quoted as for a shell."""
 HASH_FIELDS: Final = ("Hashes", "Hash")
 """`SHA256=…` in these is the hash alone in the attribute of that algorithm."""
 HASHES_OF_FILE: Final[Mapping[str, str]] = {

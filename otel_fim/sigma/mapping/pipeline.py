@@ -16,9 +16,16 @@ from sigma.exceptions import SigmaTransformationError
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations.base import ConditionTransformation, FieldMappingTransformationBase
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaLogSource, SigmaRule
-from sigma.types import SigmaBool, SigmaFieldReference, SigmaRegularExpression, SigmaString, SigmaType
+from sigma.types import (
+    SigmaBool,
+    SigmaExpansion,
+    SigmaFieldReference,
+    SigmaRegularExpression,
+    SigmaString,
+    SigmaType,
+)
 
-from otel_fim.sigma.mapping.fields import COMMON, HASH_FIELDS, table_of
+from otel_fim.sigma.mapping.fields import COMMON, HASH_FIELDS, QUOTED_FIELDS, table_of
 from otel_fim.sigma.mapping.sources import SourceRow, source_row
 from otel_fim.sigma.parse.detections import RECORDS, detection_of
 from otel_fim.sigma.parse.modifiers import Reference
@@ -87,6 +94,8 @@ class FieldsOfLogSource(FieldMappingTransformationBase):
         if detection_item.field == "Initiated":
             detection_item.value = [_direction(each) for each in detection_item.value]
             detection_item.original_value = list(detection_item.value)
+        if detection_item.field in QUOTED_FIELDS:
+            detection_item.value = [_with_closing_quote(each) for each in detection_item.value]
         detection_item.value = [self._reference(each) for each in detection_item.value]
         mapped = self.apply_field_name(detection_item.field)
         if mapped is not None:
@@ -101,6 +110,18 @@ class FieldsOfLogSource(FieldMappingTransformationBase):
         )
         made.cased = isinstance(value, Reference) and value.cased
         return made
+
+
+def _with_closing_quote(value: SigmaType) -> SigmaType:
+    """An ending, with and without a quote behind it: `| sh` ends `sh -c 'curl x | sh'`, whose last argument has to be
+    quoted, and rules are written for arguments with nothing but spaces between them."""
+    if isinstance(value, SigmaExpansion):
+        return SigmaExpansion([_with_closing_quote(each) for each in value.values])
+    if not isinstance(value, SigmaString) or len(value.s) < 2 or not isinstance(value.s[-1], str):
+        return value
+    quoted = value.__class__()
+    quoted.s = [*value.s[:-1], f"{value.s[-1]}'"]
+    return SigmaExpansion([value, quoted])
 
 
 def _direction(value: SigmaType) -> SigmaType:
