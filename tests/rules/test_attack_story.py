@@ -32,7 +32,7 @@ SEEN = {
     ),
     "a hole in the web server": ("Web Server Starts A Shell Or A System Tool", "from /usr/sbin/apache2"),
     "a key for root": ("SSH Key Authorised For Root", "/root/.ssh/authorized_keys"),
-    "cron": ("Network Service Leaves Something That Starts By Itself", "/etc/cron.d/sysupdate"),
+    "cron": ("Network Service Leaves A Start-Up Item", "/etc/cron.d/sysupdate"),
     "what cron is to run": (
         "What Starts By Itself Downloads, Decodes Or Runs From A Temporary Directory",
         "| bash",
