@@ -17,7 +17,8 @@ class Replaying:
 
     def __init__(self) -> None:
         self.known: frozenset[str] = frozenset()
-        self._told: set[tuple[str, int, Key]] = set()
+        self._told: dict[tuple[str, Key], list[int]] = {}
+        self._count = 0
         self._told_until = 0
         self._made: list[Correlated] = []
         self._records = 0
@@ -33,8 +34,9 @@ class Replaying:
 
     def tell(self, correlation_id: str, time_unix_nano: int, group: Key) -> None:
         """The journal has this finding."""
-        if len(self._told) < _MOST_TOLD:
-            self._told.add((correlation_id, time_unix_nano, _short(group)))
+        if self._count < _MOST_TOLD:
+            self._count += 1
+            self._told.setdefault((correlation_id, _short(group)), []).append(time_unix_nano)
             self._told_until = max(self._told_until, time_unix_nano)
 
     def keep(self, found: Iterable[Correlated]) -> None:
@@ -54,10 +56,16 @@ class Replaying:
         found = [each for each in found if not self._was_told(each)]
         if horizon > self._told_until:
             self._told.clear()
+            self._count = 0
         return found
 
     def _was_told(self, found: Correlated) -> bool:
-        return (found.correlation.meta.id, found.time_unix_nano, _short(found.group)) in self._told
+        """Whether the journal has this finding, or one of a little later that it is in truth: what a receiver reads
+        again after a kill is in the journal twice, and then the replay finds the same sooner. What is in the state
+        already is never found again, so nothing new can be meant by a later finding of the journal."""
+        correlation, time = found.correlation, found.time_unix_nano
+        times = self._told.get((correlation.meta.id, _short(found.group)), ())
+        return any(time <= told <= time + correlation.timespan_nano for told in times)
 
 
 def _short(group: Key) -> Key:

@@ -194,7 +194,8 @@ def _fill(store: Store, row: Sequence[Any]) -> None:
         raise ValueError("the times of a group are not right")
     window = store.new(_key(key))
     window.times = array("q", times)
-    window.held, window.cut = bool(held), bool(cut)
+    window.held = window.before = bool(held)
+    window.cut = bool(cut)
     window.trail = trail
     if window.weights is not None:
         window.weights = array("q", weights)

@@ -45,6 +45,9 @@ class Store:
         else:
             windows.move_to_end(key)
             window.expire(low)
+        times = window.times
+        if not times or times[-1] != time:
+            window.before = window.held
         for item in items:
             window.push(item)
         if len(window) > self._max_events:
@@ -55,7 +58,8 @@ class Store:
         if plan.chained or len(window.trail) > 4 * most:
             window.trim(most)
         value, holds = window.measure(plan)
-        news = holds and not window.held
+        # Where an instant comes in two batches, what held before it counts, and that it was found already.
+        news = holds and not window.held and not window.before
         window.held = holds
         self.weigh(window)
         if not news:

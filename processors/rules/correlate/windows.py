@@ -40,12 +40,13 @@ class Window:
 
     `times` are in order, those before `head` are over. `trail` has a mark and an event name for each of the newest
     events; `weights` how many records each event rests on, None when that is one. `held` is the condition's last
-    answer, `cut` that the oldest events were left out for want of room, `cost` what the window was last taken to weigh.
+    answer, `before` the one at the time before that, `cut` that the oldest events were left out for want of room,
+    `cost` what the window was last taken to weigh.
     """
 
-    __slots__ = ("cost", "cut", "fixed", "head", "held", "times", "trail", "weights")
+    __slots__ = ("before", "cost", "cut", "fixed", "head", "held", "times", "trail", "weights")
 
-    BASE: ClassVar[int] = 490
+    BASE: ClassVar[int] = 498
     """Bytes of an empty window with its place among the groups, as tracemalloc sees it."""
     EACH: ClassVar[float] = 8.6
     """Bytes of an event, without its evidence."""
@@ -55,7 +56,7 @@ class Window:
         self.head = 0
         self.trail: list[Any] = []
         self.weights = array("q") if plan.chained else None
-        self.held = False
+        self.held = self.before = False
         self.cut = False
         self.fixed = self.BASE + 8 * len(key) + sum([sys.getsizeof(text) for text in key])
         self.cost = 0
@@ -77,7 +78,7 @@ class Window:
             self._drop(head)
             self.head = 0
             self.trail.clear()
-            self.held = self.cut = False
+            self.held = self.before = self.cut = False
             return
         if head > _COMPACT and head > left:
             self._drop(head)

@@ -273,6 +273,15 @@ def test_a_finding_that_the_kill_took_is_made_up_for(world: World) -> None:
     assert titles(second.process([])) == [GUESSING]
 
 
+def test_what_a_receiver_reads_again_after_a_kill_gives_no_second_finding(world: World) -> None:
+    run = world.run(world.started(), *(world.login(second) for second in range(5)))
+    assert titles(run) == [GUESSING]
+    # The same lines of a log, under new ids: with them there were enough a second sooner.
+    world.run(world.started(), world.login(0), world.login(1))
+    assert world.run(world.started()) == []
+    assert titles(each for each in world.journal if each.event_name == events.FINDING) == [GUESSING]
+
+
 def test_the_state_is_saved_now_and_then(world: World) -> None:
     processor = world.started()
     path = world.state / STATE_FILE
