@@ -11,6 +11,7 @@ import yaml
 
 from otel_fim.sigma.load.files import RuleFile
 from otel_fim.sigma.load.limits import LoadLimits
+from otel_fim.sigma.shortening import shortened
 
 _BLOCK_DEPTH: Final = re.compile(r"^[ \t?-]*", re.MULTILINE)
 _YAML: Final = "tag:yaml.org,2002:"
@@ -173,13 +174,9 @@ def _check_scalar(node: yaml.Node) -> None:
     if agreed is not None and isinstance(node, yaml.ScalarNode) and agreed.fullmatch(node.value) is None:
         raise BadDocumentError(
             node.start_mark.line + 1,
-            f"{_shortened(node.value)} is a text for one version of YAML and something else for another: "
+            f"{shortened(node.value, 40)} is a text for one version of YAML and something else for another: "
             "put it in quotes, or write a plain number, true or false",
         )
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

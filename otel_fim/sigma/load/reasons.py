@@ -7,6 +7,8 @@ from typing import Final
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaLevel, SigmaStatus
 
+from otel_fim.sigma.shortening import shortened
+
 _REMEDIES: Final = {
     "valid Sigma rule level": f"there are {', '.join(each.name.lower() for each in SigmaLevel)}",
     "valid Sigma rule status": f"there are {', '.join(each.name.lower() for each in SigmaStatus)}",
@@ -24,7 +26,7 @@ def reason_of(error: Exception) -> str:
     if type(error).__module__.startswith("otel_fim."):
         return str(error)
     if isinstance(error, SigmaError):
-        said = _shortened(str(error.args[0]) if error.args else type(error).__name__)
+        said = _in_a_line(str(error.args[0]) if error.args else type(error).__name__)
         remedy = next((remedy for part, remedy in _REMEDIES.items() if part in said), "")
         return f"{said}: {remedy}" if remedy else said
     if isinstance(error, RecursionError):
@@ -32,10 +34,9 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "it needs more memory than it may have"
     if type(error) is ValueError:
-        return _shortened(str(error))
-    return f"pySigma cannot read it: {type(error).__name__}: {_shortened(str(error))}"
+        return _in_a_line(str(error))
+    return f"pySigma cannot read it: {type(error).__name__}: {_in_a_line(str(error))}"
 
 
-def _shortened(text: str, limit: int = 400) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+def _in_a_line(text: str) -> str:
+    return shortened(" ".join(text.split()), 400)

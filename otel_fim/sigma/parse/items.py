@@ -19,6 +19,7 @@ from sigma.types import SigmaExpansion, SigmaNumber, SigmaString, SigmaType, Spe
 from otel_fim.sigma.parse.expand import Placeholders, expander
 from otel_fim.sigma.parse.modifiers import MODIFIERS
 from otel_fim.sigma.parse.policy import POLICY
+from otel_fim.sigma.shortening import shortened
 
 _MAX_WINDASH: Final = 500
 """Values with `windash`, each of which stands for up to 125."""
@@ -163,5 +164,4 @@ def _why(
 def _shown(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:79]}…"
+    return shortened(repr(value), 80)

@@ -10,6 +10,8 @@ from sigma.exceptions import SigmaRegularExpressionError
 from sigma.policy import SigmaPolicy
 from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
 
+from otel_fim.sigma.shortening import shortened
+
 _MAX_LENGTH: Final = 8192
 _OPTIONS: Final = re2.Options()
 _OPTIONS.log_errors = False
@@ -32,7 +34,8 @@ class _Engine(RE2RegexEngine):
         except re2.error as error:
             why = error.args[0].decode("utf-8", "replace") if error.args else "RE2 does not take it"
             raise SigmaRegularExpressionError(
-                f"the regular expression {_shortened(pattern)!r} cannot be used: {_shortened(why)}; {_remedy(why)}"
+                f"the regular expression {shortened(pattern, 120)!r} cannot be used: {shortened(why, 120)}; "
+                f"{_remedy(why)}"
             ) from error
         return compiled  # type: ignore[no-any-return]
 
@@ -43,10 +46,6 @@ def _remedy(why: str) -> str:
     if "repetition size" in why or "large" in why:
         return "RE2 takes repetitions up to 1000 and bounds the expression's size: make it smaller"
     return "expressions are RE2's (github.com/google/re2/wiki/Syntax)"
-
-
-def _shortened(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 POLICY: Final = SigmaPolicy(regex_engine=_Engine())
