@@ -23,7 +23,7 @@ from pathlib import Path
 from otel_fim import names
 from otel_fim.names import events
 from otel_fim.otlp import decode_logs_data_json, encode_logs_data_json
-from otel_fim.record import Record, Resource, Scope
+from otel_fim.record import Attributes, Record, Resource, Scope
 
 TARGET = Path(__file__).parents[1] / "testdata"
 SYSTEMD = "/usr/lib/systemd/systemd"
@@ -42,7 +42,9 @@ LEFT_OUT = re.compile(
     r"|process\.(creation|exit)\.time|file\.(inode|changed|accessed)$|otel_fim\.file\.(device|nlink)"
     r"|otel_fim\.before\.file\.(changed|inode|accessed)|otel_fim\.process\.(duration|backend)|log\.record\.original"
 )
-MACHINE = re.compile(r"/(root/\.pyenv|work|opt/venv|tmp/quiet)\b|process_api|line_io_tools")
+MACHINE = re.compile(
+    r"/root/\.pyenv|/work/main|/opt/venv|/tmp/quiet|process_api|line_io_tools|recording/holder"
+)
 
 
 def read(path: Path) -> Iterator[Record]:
@@ -51,44 +53,45 @@ def read(path: Path) -> Iterator[Record]:
             yield from decode_logs_data_json(line)
 
 
-def holder_of(records: list[Record]) -> set[str]:
-    """The pids of the holder: what the host's sshd and cron descend from."""
+def holder_of(records: list[Record]) -> str:
+    """The holder as it stands among ancestors, pid and program: what the host's sshd descends from."""
     found: Counter[str] = Counter()
     for record in records:
-        ancestors = record.attributes.get(names.OTEL_FIM_PROCESS_ANCESTORS) or []
-        above = [str(each).split(" ", 1) for each in ancestors]  # type: ignore[union-attr]
-        for child, parent in pairwise(above):
-            if child[-1] == "/usr/sbin/sshd" and "python" in parent[-1]:
-                found[parent[0]] += 1
-    return {found.most_common(1)[0][0]}
+        for child, parent in pairwise(ancestors_of(record)):
+            if child.endswith(" /usr/sbin/sshd") and "python" in parent:
+                found[parent] += 1
+    return found.most_common(1)[0][0]
+
+
+def ancestors_of(record: Record) -> list[str]:
+    ancestors = record.attributes.get(names.OTEL_FIM_PROCESS_ANCESTORS)
+    return [str(each) for each in ancestors] if isinstance(ancestors, list) else []
 
 
 class Reduction:
     def __init__(self, records: list[Record]) -> None:
-        self._inside = holder_of(records)
-        self._holder = next(iter(self._inside))
-        self._outside: set[str] = set()
+        self._holder_line = holder_of(records)
+        self._holder = self._holder_line.partition(" ")[0]
+        # By their ids: on a busy machine pids come again within minutes.
+        self._inside: set[str] = set()
         for record in records:
-            self._learn(record)
-
-    def _learn(self, record: Record) -> None:
-        """Whether a process is inside is known from its parents, however far up the list of ancestors was cut."""
-        pid = str(record.attributes.get(names.PROCESS_PID, ""))
-        if record.event_name.startswith("otel_fim.process.") and pid and self._is_inside(record):
-            self._inside.add(pid)
+            if record.event_name.startswith("otel_fim.process.") and self._is_inside(record):
+                self._inside.add(str(record.attributes.get(names.PROCESS_ENTITY_ID)))
 
     def _is_inside(self, record: Record) -> bool:
+        """Also where the list of ancestors was cut before the holder: then the parent is known to be inside."""
         get = record.attributes.get
-        pids = {str(each).split(" ", 1)[0] for each in get(names.OTEL_FIM_PROCESS_ANCESTORS) or []}  # type: ignore[union-attr]
-        pids.add(str(get(names.PROCESS_PARENT_PID, "")))
-        return not self._inside.isdisjoint(pids)
+        if self._holder_line in ancestors_of(record):
+            return True
+        known = (str(get(names.PROCESS_ENTITY_ID)), str(get("process.parent.entity_id")))
+        return not self._inside.isdisjoint(known) and "None" not in known[:1]
 
     def of(self, record: Record) -> Record | None:
         """The record as it is kept, or None."""
         if record.event_name.startswith(LEFT_OUT_EVENTS):
             return None
         pid = record.attributes.get(names.PROCESS_PID)
-        if pid is not None and str(pid) not in self._inside and not self._is_inside(record):
+        if pid is not None and not self._is_inside(record):
             return None
         if record.event_name.startswith("otel_fim.listener.") and pid is None:
             return None
@@ -111,7 +114,7 @@ class Reduction:
             Scope(),
         )
 
-    def _tell_of_systemd(self, attributes: dict[str, object]) -> None:
+    def _tell_of_systemd(self, attributes: Attributes) -> None:
         ancestors = attributes.get(names.OTEL_FIM_PROCESS_ANCESTORS)
         if isinstance(ancestors, list):
             pids = [str(each).split(" ", 1)[0] for each in ancestors]
