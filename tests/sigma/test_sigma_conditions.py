@@ -425,6 +425,7 @@ def test_a_rule_that_went_through_the_pipeline_is_the_same(load: Load) -> None:
     ("more", "words"),
     [
         ("taxonomy: ecs", "taxonomy is 'ecs'"),
+        ("status: unsupported", "cannot be used"),
         ("level: huge", "informational, low, medium, high, critical"),
         ("status: odd", "stable"),
         ("id: '1'", "write one, or leave id out"),

@@ -12,14 +12,13 @@ from otel_fim.sigma import ir
 from otel_fim.sigma.load import correlations as c
 from otel_fim.sigma.load.documents import BadDocumentError, Document, documents
 from otel_fim.sigma.load.files import RuleFile, find, read
+from otel_fim.sigma.load.kinds import kind_of
 from otel_fim.sigma.load.limits import LoadLimits
 from otel_fim.sigma.load.names import Names, UnknownRuleError
 from otel_fim.sigma.load.reasons import reason_of
 from otel_fim.sigma.load.resolve import Resolver, with_emits
 from otel_fim.sigma.load.rules import ReadFilter, ReadRule, RuleReader
 
-_TAXONOMY: Final = "sigma"
-_KINDS: Final = ("detection", "correlation", "filter")
 _NO_PATHS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -70,30 +69,13 @@ class Loading:
                 self._document(found)
 
     def _document(self, document: Document) -> None:
-        content = document.content
-        kinds = [kind for kind in _KINDS if kind in content]
         try:
-            if "action" in content:
-                raise ValueError("`action` is Sigma 1's: write each rule as a document of its own")
-            if not isinstance(content.get("id", ""), str):
-                raise ValueError("the id must be a UUID, as text: write one, or leave id out")
-            if not isinstance(content.get("title"), str) or not content["title"].strip():
-                raise ValueError("the title is missing or no text: write one")
-            taxonomy = content.get("taxonomy", _TAXONOMY)
-            if taxonomy != _TAXONOMY:
-                raise ValueError(
-                    f"its taxonomy is {taxonomy!r}, and fields are read as those of Sigma's own: translate it, and "
-                    f"write `taxonomy: {_TAXONOMY}`, or leave that out"
-                )
-            if not kinds:
-                raise ValueError("it has neither detection nor correlation nor filter, so it is no rule")
-            if len(kinds) > 1:
-                raise ValueError(f"it has {' and '.join(kinds)}: write a document for each")
-            if kinds[0] == "detection":
+            kind = kind_of(document.content)
+            if kind == "detection":
                 rule = self._reader.rule(document)
                 self._register(rule.rule.meta, document)
                 self.rules[rule.rule.meta.id] = rule
-            elif kinds[0] == "correlation":
+            elif kind == "correlation":
                 correlation = c.read_correlation(document)
                 self._register(correlation.meta, document)
                 self.correlations[correlation.meta.id] = correlation

@@ -60,8 +60,8 @@ _OUTSIDE: Final = """\
 - **YAML**: what is a number or a truth value in one version of YAML and a text in another (`0644`, `12:30`, `no`) has
   to be put in quotes.
 - **`generate`** may stand in `correlation` or beside it.
-- **A category with a service**, other keys in `logsource` and another `taxonomy` than `sigma` are refused: nothing of
-  what a rule asks for is passed over.
+- **A category with a service**, other keys in `logsource`, another `taxonomy` than `sigma` and the status `unsupported`
+  are refused: nothing of what a rule asks for is passed over.
 - **Names** in `rules` are looked for in the same file first, then in the same folder of rules, then everywhere.
 - **`M` and `y`** in a timespan are 30.44 and 365.24 days.
 - **`utf16`, `utf16le`, `utf16be`, `wide`** make bytes; other letters than ASCII's need `base64` or `base64offset` after
