@@ -185,7 +185,7 @@ def _group(key: tuple[str, ...], window: Window) -> tuple[Any, ...]:
         trail = [[_seen(each) for each in mark] if isinstance(mark, tuple) else mark for mark in trail]
         weights = window.weights[window.head :].tolist()
     times = window.times[window.head :].tolist() if window.head else window.times.tolist()
-    return key, window.held, window.cut, times, trail, weights, window.own()
+    return key, window.held + 2 * window.before, window.cut, times, trail, weights, window.own()
 
 
 def _fill(store: Store, row: Sequence[Any]) -> None:
@@ -194,8 +194,7 @@ def _fill(store: Store, row: Sequence[Any]) -> None:
         raise ValueError("the times of a group are not right")
     window = store.new(_key(key))
     window.times = array("q", times)
-    window.held = window.before = bool(held)
-    window.cut = bool(cut)
+    window.held, window.before, window.cut = bool(_number(held) & 1), bool(held & 2), bool(cut)
     window.trail = trail
     if window.weights is not None:
         window.weights = array("q", weights)

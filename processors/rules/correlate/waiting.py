@@ -76,12 +76,11 @@ def is_small(record: Record) -> bool:
     """Whether a record's texts are few enough to keep it: thousands of characters, not a megabyte."""
     size = 0
     for value in (record.body, *record.attributes.values()):
-        kind = value.__class__
-        if kind is str or kind is bytes:
-            size += len(value)  # type: ignore[arg-type]
-        elif kind is list:
-            size += sum([len(each) if each.__class__ is str else _NESTED for each in value])  # type: ignore[union-attr, arg-type]
-        elif kind is dict:
+        if isinstance(value, str | bytes):
+            size += len(value)
+        elif isinstance(value, list):
+            size += sum([len(each) if isinstance(each, str) else _NESTED for each in value])
+        elif isinstance(value, dict):
             size += _NESTED
     return size <= _RECORD_TEXT
 
