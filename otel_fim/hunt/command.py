@@ -12,10 +12,13 @@ from typing import Final
 from otel_fim import names
 from otel_fim.cli.options import add_config_options, add_output_option
 from otel_fim.config.errors import ConfigError
+from otel_fim.config.load import load_config
+from otel_fim.config.validate import AgentConfig
 from otel_fim.hunt.choice import Choice, choose
-from otel_fim.hunt.connection import Place, Server, place_of
+from otel_fim.hunt.connection import Place, Server, place_of, table_of
 from otel_fim.hunt.errors import HuntError, UnreachableError
 from otel_fim.hunt.output import complain, print_json, print_rows, print_text
+from otel_fim.hunt.standing import standing_of, zone_name
 from otel_fim.hunt.times import check_zone, parse_time
 from otel_fim.sigma.ir import Source
 from otel_fim.sigma.sql import Layout, Query, SqlError, compile_sql, layout_of
@@ -40,9 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "rules",
         metavar="RULE",
         nargs="*",
-        help="a Sigma file or folder, or the id, name or title of a rule of the pack",
+        help="a Sigma file or folder, or the id, name or title of a rule of the pack or of the configuration's `paths`",
     )
-    parser.add_argument("--all", action="store_true", help="every rule of the pack")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="every rule that the configuration runs: the pack, and what is in its `paths`",
+    )
     parser.add_argument("--query", metavar="SQL", help="run this query instead of a rule")
     parser.add_argument("--sql", action="store_true", help="print the SQL of each rule and run nothing")
     parser.add_argument(
@@ -50,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--until", default="now", metavar="TIME", help="in the same form; default: now")
     parser.add_argument(
-        "--timezone", default="UTC", help="where hours and weekdays of rules are taken; default: UTC"
+        "--timezone",
+        help="where hours and weekdays of rules are taken; default: where the configuration's rules processor takes "
+        "them, and UTC with --endpoint",
     )
     parser.add_argument(
         "--limit", type=int, default=100, metavar="N", help="findings shown of each rule; default: 100"
@@ -74,9 +83,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit status 0 when nothing was found, 1 when something was, 2 when it could not be done, in whole or in part."""
     try:
-        if args.query is not None:
-            return _query(args)
-        return _hunt(args)
+        _check(args)
+        # With --endpoint it is a server that the default configuration says nothing about.
+        config = load_config(args.config, args.set) if args.config or args.set or not args.endpoint else None
+        return _hunt(args, config) if args.query is None else _query(args, config)
     except ConfigError as error:
         complain(*(str(problem) for problem in error.problems))
     except (HuntError, SqlError, ValueError) as error:
@@ -84,27 +94,32 @@ def run(args: argparse.Namespace) -> int:
     return COULD_NOT
 
 
-def _query(args: argparse.Namespace) -> int:
-    if args.rules or args.all or args.sql:
+def _check(args: argparse.Namespace) -> None:
+    if args.query is not None and (args.rules or args.all or args.sql):
         raise HuntError("--query stands for itself: no rule, --all or --sql beside it")
-    columns, rows = Server(place_of(args)).table_rows(args.query.strip().rstrip(";"))
-    print_rows(columns, rows, sys.stdout, as_json=args.output == "json")
-    return FOUND if rows else NONE
-
-
-def _hunt(args: argparse.Namespace) -> int:
-    if not args.rules and not args.all:
+    if args.query is None and not args.rules and not args.all:
         raise HuntError(
             "name a rule: a Sigma file or folder, or one of the pack by id, name or title; or --all, or --query SQL"
         )
     if args.limit < 1:
         raise HuntError("--limit must be at least 1")
+
+
+def _query(args: argparse.Namespace, config: AgentConfig | None) -> int:
+    columns, rows = Server(place_of(args, config)).table_rows(args.query.strip().rstrip(";"))
+    print_rows(columns, rows, sys.stdout, as_json=args.output == "json")
+    return FOUND if rows else NONE
+
+
+def _hunt(args: argparse.Namespace, config: AgentConfig | None) -> int:
+    standing = standing_of(config)
+    args.timezone = args.timezone or zone_name(standing.timezone)
     since, until = _range(args)
-    choice = choose(args.rules, everything=args.all)
+    choice = choose(args.rules, standing, everything=args.all)
     complain(*(each.reason for each in choice.rejected))
     if args.sql:
-        return _print_sql(args, choice, since, until)
-    server = Server(place_of(args))
+        return _print_sql(args, choice, table_of(args, config), since, until)
+    server = Server(place_of(args, config))
     layout = _layout(server)
     found = failed = 0
     for query in _queries(args, choice, server.place, layout, since, until):
@@ -133,8 +148,7 @@ def _hunt(args: argparse.Namespace) -> int:
     return FOUND if found else NONE
 
 
-def _print_sql(args: argparse.Namespace, choice: Choice, since: int, until: int) -> int:
-    place = Place("", "", "", args.database or "default", args.table or "otel_logs")
+def _print_sql(args: argparse.Namespace, choice: Choice, place: Place, since: int, until: int) -> int:
     for number, query in enumerate(_queries(args, choice, place, layout_of(place.table), since, until)):
         print(f"{chr(10) if number else ''}{query.sql};")
     return COULD_NOT if choice.rejected else NONE

@@ -14,9 +14,9 @@ from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
-from otel_fim.config.load import load_config
 from otel_fim.config.validate import AgentConfig, ComponentSpec
 from otel_fim.hunt.errors import HuntError, UnreachableError
+from otel_fim.sigma.sql.layout import qualified
 from otel_fim.store.passwords import READER, password_file
 from otel_fim.version import __version__
 
@@ -54,13 +54,13 @@ class Place:
         )
 
 
-def place_of(args: argparse.Namespace) -> Place:
-    """From the command line, or else from the configuration. Raises `HuntError` and `ConfigError`."""
-    if args.endpoint:
+def place_of(args: argparse.Namespace, config: AgentConfig | None) -> Place:
+    """From the command line, or else from the configuration. Raises `HuntError`."""
+    if args.endpoint or config is None:
         username = args.username or "default"
         found = Place(args.endpoint, username, _password(args), "default", "otel_logs")
     else:
-        found = _configured(load_config(args.config, args.set), args)
+        found = _configured(config, args)
     database, table = args.database or found.database, args.table or found.table
     form = "write http://host:8123 or https://host:8443"
     try:
@@ -73,15 +73,28 @@ def place_of(args: argparse.Namespace) -> Place:
     return _replaced(found, database, table)
 
 
+def table_of(args: argparse.Namespace, config: AgentConfig | None) -> Place:
+    """Only which table it is: nobody is going to be asked."""
+    exporters = [] if args.endpoint or config is None else _exporters(config)
+    settings: Any = exporters[0].config if exporters else None
+    database = args.database or (settings.database if settings else "default")
+    return Place("", "", "", database, args.table or (settings.logs_table_name if settings else "otel_logs"))
+
+
+def _exporters(config: AgentConfig) -> list[ComponentSpec]:
+    """Those that write to ClickHouse, the ones in use first."""
+    used = {name for pipeline in config.service.pipelines.values() for name in pipeline.exporters}
+    exporters = [spec for spec in config.exporters.values() if spec.type == "clickhouse"]
+    return sorted(exporters, key=lambda spec: spec.id not in used)
+
+
 def _replaced(place: Place, database: str, table: str) -> Place:
     values = {name: getattr(place, name) for name in Place.__slots__}
     return Place(**{**values, "database": database, "table": table})
 
 
 def _configured(config: AgentConfig, args: argparse.Namespace) -> Place:
-    used = {name for pipeline in config.service.pipelines.values() for name in pipeline.exporters}
-    exporters = [spec for spec in config.exporters.values() if spec.type == "clickhouse"]
-    exporters.sort(key=lambda spec: spec.id not in used)
+    exporters = _exporters(config)
     if not exporters:
         raise HuntError(
             "the configuration has no clickhouse exporter: say where the rows are with --endpoint"
@@ -195,8 +208,8 @@ class Server:
 
     def columns(self) -> dict[str, str]:
         """The table's columns and their types."""
-        names = ".".join(f"`{part}`" for part in self.place.qualified.replace("`", "").split("."))
-        return {row["name"]: row["type"] for row in self.rows(f"DESCRIBE TABLE {names}")}
+        table = qualified(self.place.qualified)
+        return {row["name"]: row["type"] for row in self.rows(f"DESCRIBE TABLE {table}")}
 
     def _ask(self, sql: str, output_format: str) -> str:
         place = self.place

@@ -28,7 +28,7 @@ class RulesConfig(ComponentConfig):
     """Values of `%name%` in rules with the modifier `expand`, by name: `admins: [root, alice]`."""
     timezone: str = "local"
     """Where hours and weekdays of rules about times are taken: `local` for the host's own, `UTC`, or a name such as
-    `Europe/Berlin`. `otel-fim hunt` takes UTC unless told otherwise."""
+    `Europe/Berlin`. `otel-fim hunt` with this configuration takes the same."""
     lateness: Duration = 5.0
     """How long correlations wait for events that come out of order. An event that comes later than that is left out
     and counted (`otel_fim_rules_late_events`); findings of correlations come this much later."""

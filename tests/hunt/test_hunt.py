@@ -146,7 +146,7 @@ def test_nothing_but_a_rejected_rule(hunt: Hunt, broken: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["no such rule"], "'no such rule' is neither a file nor a rule of the pack"),
+        (["no such rule"], "'no such rule' is neither a file nor a rule that the agent knows"),
         (["gone.yml"], "gone.yml: there is no such file or folder"),
         ([], "name a rule"),
         (["{rules}", "--since", "soon"], "'soon' is no time"),
@@ -213,3 +213,76 @@ def test_times() -> None:
     assert parse_time("2026-01-13T00:00:00.123456789Z", now) % 1_000_000_000 == 123_456_789
     with pytest.raises(ValueError, match="write how long ago"):
         parse_time("yesterday", now)
+
+
+# --- What the configuration says of rules ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def configured(table: Table, tmp_path: Path) -> Callable[[str], list[str]]:
+    """The arguments for a configuration with these settings of the rules processor."""
+
+    def write(settings: str) -> list[str]:
+        config = tmp_path / "config.yaml"
+        config.write_text(
+            f"extensions: {{embedded_store: {{listen: '{table.host}:{table.port}', data: '{table.directory}'}}}}\n"
+            f"receivers: {{file_integrity: {{}}}}\nprocessors: {{rules: {settings}}}\n"
+            f"exporters: {{clickhouse: {{endpoint: 'http://{table.host}:{table.port}', username: writer, "
+            "password_file: nowhere, database: real}}\n"
+            f"service:\n  state_directory: {tmp_path}\n  extensions: [embedded_store]\n"
+            "  pipelines: {logs: {receivers: [file_integrity], processors: [rules], exporters: [clickhouse]}}\n"
+        )
+        return ["hunt", "-c", str(config), "--since", "1h"]
+
+    return write
+
+
+def test_all_is_what_the_configuration_runs(
+    configured: Callable[[str], list[str]], rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = f"pack: false, paths: ['{rules}']"
+    assert main([*configured(f"{{{own}}}"), "--all"]) == 1
+    captured = capsys.readouterr()
+    assert "Many Cron Entries" in captured.out
+    assert "1 rule asked" in captured.err
+    for less in ("exclude: [Many Cron Entries]", "exclude: [3f1f0c1f-6f2c-4a51-9c8c-5d8bd1ee9f57]"):
+        assert main([*configured(f"{{{own}, {less}}}"), "--all"]) == 2
+        assert "there is no rule in the rules processor's pack and paths" in capsys.readouterr().err
+    rules.write_text(rules.read_text().replace("level: critical", "level: low"))
+    assert main([*configured(f"{{{own}, min_level: medium}}"), "--all"]) == 2
+    capsys.readouterr()
+    # What is excluded can still be asked by its name.
+    assert main([*configured(f"{{{own}, min_level: medium}}"), "many cron entries"]) == 1
+
+
+def test_placeholders_and_the_time_zone_are_the_configurations(
+    configured: Callable[[str], list[str]],
+    rules: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rules.write_text(
+        rules.read_text()
+        .partition("---")[0]
+        .replace("TargetFilename|startswith: /etc/cron.d/", "TargetFilename|expand: '%places%/a'")
+    )
+    assert main([*configured("{placeholders: {places: [/etc/cron.d]}}"), str(rules)]) == 1
+    assert "1 finding" in capsys.readouterr().out
+    rules.write_text(rules.read_text().replace("TargetFilename|expand: '%places%/a'", "timestamp|hour: 3"))
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    for settings, zone in (("{timezone: Europe/Berlin}", "Europe/Berlin"), ("{}", "Asia/Kathmandu")):
+        assert main([*configured(settings), str(rules), "--sql"]) == 0
+        printed = capsys.readouterr().out
+        assert f"'{zone}'" in printed
+        assert "FROM `real`.`otel_logs`" in printed
+
+
+def test_names_of_tables_are_what_they_are(hunt: Hunt, rules: Path, table: Table) -> None:
+    odd = "odd`name;--'"
+    quoted = "`odd\\`name;--'`"
+    table.run(f"CREATE TABLE real.{quoted} AS real.otel_logs ENGINE = Memory")
+    try:
+        assert hunt(rules, "--table", odd).status == 0
+        assert hunt(rules, "--table", "odd\\`name;--'").status == 2
+    finally:
+        table.run(f"DROP TABLE real.{quoted}")

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from otel_fim import names
+from otel_fim.chain import CHAIN_KEYS
 from otel_fim.names import events, finding
 from otel_fim.sigma.ir import Field, Source
 from otel_fim.sigma.sql.quoting import identifier, literal
 
 ADDED_LATER: Final = (
-    names.AUDIT_SEQUENCE_STREAM_ID,
-    names.AUDIT_SEQUENCE_NUMBER,
-    names.AUDIT_SEQUENCE_PREV_HASH,
+    *sorted(CHAIN_KEYS),
     names.OTEL_FIM_TIME_UNIX_NANO,
     finding.LOG_RECORD_UID,
 )

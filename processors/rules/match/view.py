@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from otel_fim import names
+from otel_fim.chain import CHAIN_KEYS
 from otel_fim.otlp.text import clean_text
 from otel_fim.record import AnyValue, Record
 from otel_fim.sigma import values
@@ -19,9 +20,7 @@ class _Absent:
 ABSENT: Final = _Absent()
 _ADDED_LATER: Final = frozenset(
     {
-        names.AUDIT_SEQUENCE_STREAM_ID,
-        names.AUDIT_SEQUENCE_NUMBER,
-        names.AUDIT_SEQUENCE_PREV_HASH,
+        *CHAIN_KEYS,
         names.OTEL_FIM_TIME_UNIX_NANO,
         names.LOG_RECORD_UID,
     }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from otel_fim import names
+from otel_fim.names import events
 from otel_fim.processors.rules.match.interpret import holds
 from otel_fim.processors.rules.match.view import ABSENT, getter, text_form, time_of
 from otel_fim.record import Record
@@ -15,6 +16,7 @@ from otel_fim.sigma.ir import (
     CorrelationType,
     Field,
     Operator,
+    Rule,
     RuleAnd,
     RuleExpression,
     RuleNot,
@@ -56,6 +58,13 @@ class _Event:
     records: int
 
 
+def _is_looked_at(rule: Rule, record: Record) -> bool:
+    """Findings only by rules that name them."""
+    if rule.event_names is None:
+        return record.event_name != events.FINDING
+    return record.event_name in rule.event_names
+
+
 def findings(ruleset: RuleSet, records: Sequence[Record], timezone: str = "UTC") -> set[Finding]:
     """All findings of all rules and correlations."""
     result: set[Finding] = set()
@@ -64,8 +73,7 @@ def findings(ruleset: RuleSet, records: Sequence[Record], timezone: str = "UTC")
         found = [
             record
             for record in records
-            if (rule.event_names is None or record.event_name in rule.event_names)
-            and holds(rule.condition, record, timezone=timezone)
+            if _is_looked_at(rule, record) and holds(rule.condition, record, timezone=timezone)
         ]
         matched[rule.meta.id] = found
         result |= {

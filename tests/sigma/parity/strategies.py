@@ -225,7 +225,7 @@ def single_tests(draw: st.DrawFn) -> tuple[RuleSet, list[Record]]:
     """Some tests of one text, and many texts made of the pieces that the tests are made of."""
     drawn = draw(st.lists(st.one_of(text_tests, globs, regexes), min_size=4, max_size=10))
     random = Random(draw(st.integers(0, 2**32)))
-    found = [_of_pieces(random, _pieces_of(random.choice(drawn))) for _ in range(150)]
+    found = [_of_pieces(random, _pieces_of(random.choice(drawn))) for _ in range(300)]
     field = Field(Source.ATTRIBUTE, "c")
     made = [rule(f"t{i}", Match(field, test)) for i, test in enumerate(drawn)]
     made.append(rule("any", Or(tuple(Match(field, test) for test in drawn))))
@@ -281,7 +281,7 @@ def group_records(draw: st.DrawFn) -> list[Record]:
     random = Random(draw(st.integers(0, 2**32)))
     groups = [*(str(number) for number in range(draw(st.integers(1, 12)))), "A", "a", ""]
     longest = random.choice((5, 25, 60))
-    return [_group_record(random, groups, longest) for _ in range(draw(st.integers(1, 150)))]
+    return [_group_record(random, groups, longest) for _ in range(draw(st.integers(1, 250)))]
 
 
 def _group_record(random: Random, groups: list[str], longest: int) -> Record:

@@ -11,12 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from otel_fim import names
+from otel_fim.chain import CHAIN_KEYS, EMPTY_HASH, seal
+from otel_fim.names import events
 from otel_fim.record import Record, Resource, Scope
-from otel_fim.sigma.ir import RuleSet
+from otel_fim.sigma.ir import RuleSet, TextKind
 from otel_fim.sigma.load import load_rules
 from otel_fim.sigma.sql import compile_sql
 from tests.sigma.parity import strategies as make
-from tests.sigma.parity.engines import by_table, check
+from tests.sigma.parity.engines import by_stream, by_table, check
 from tests.sigma.parity.reference import Finding
 from tests.sigma.parity.table import Table
 
@@ -254,6 +257,37 @@ def test_a_list_matches_with_one_element(table: Table, load: Loader) -> None:
     assert {(each.time - make.START) // _SECOND for each in check(table, rules, records)} == {0, 1}
 
 
+def test_keywords_are_not_looked_for_in_the_seal(table: Table, load: Loader) -> None:
+    found = started(0, "nothing", body="")
+    before = {*found.attributes, names.PROCESS_COMMAND_LINE}
+    by_stream(RuleSet((make.rule("all", make.Const(True)),)), [found])  # gives it its id
+    seal(found, "stream", 77, EMPTY_HASH, bound_resource_hash=EMPTY_HASH)
+    added = {name: str(value) for name, value in found.attributes.items() if name not in before}
+    assert len(added) == len(CHAIN_KEYS) + 1
+    keywords = [
+        make.rule(f"{kind}{name}", make.Keyword(make.Text(kind, value)))
+        for name, value in added.items()
+        for kind in (TextKind.CONTAINS, TextKind.EQUALS)
+    ]
+    present = make.rule("seen", make.Keyword(make.Text(TextKind.EQUALS, "nothing")))
+    assert {each.rule_id for each in check(table, RuleSet((*keywords, present)), [found])} == {"seen"}
+
+
+def test_findings_are_no_events_of_rules_that_name_none(table: Table) -> None:
+    made = [started(0, "x"), started(1, "y")]
+    made[1].event_name = events.FINDING
+    rules = RuleSet(
+        (
+            make.rule("all", make.Const(True)),
+            make.rule("named", make.Const(True), frozenset({events.FINDING})),
+        )
+    )
+    assert {(each.rule_id, each.time) for each in check(table, rules, made)} == {
+        ("all", make.START),
+        ("named", make.START + _SECOND),
+    }
+
+
 def test_views_find_what_the_table_does(table: Table, load: Loader) -> None:
     rules = load(_STEPS)
     records = [started(0, "a"), started(1, "b")]
@@ -354,8 +388,8 @@ _texts = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(documents(), st.lists(st.tuples(_texts, _texts, st.integers(0, 20)), min_size=1, max_size=40))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(documents(), st.lists(st.tuples(_texts, _texts, st.integers(0, 20)), min_size=1, max_size=60))
 def test_written_rules_find_the_same(
     table: Table, load: Loader, text: str, drawn: list[tuple[str, str, int]]
 ) -> None:
