@@ -263,6 +263,7 @@ def test_keywords(condition: Callable[..., Expression], value: str, expected: Ex
         ("timestamp|hour: 5.5", "whole number"),
         ("timestamp|minute|lt: 5.5", "whole number"),
         ("TTY: x", "one of logins only"),
+        ("file.path|neq|neq: a", "neq twice"),
         ("file.mode: 0644", "'0644'|0644 is a text for one version of YAML"),
         ("file.path: 12:30:45", "put it in quotes"),
         ("file.path: 1_000", "put it in quotes"),
@@ -315,3 +316,22 @@ def test_a_network_of_mapped_addresses_is_the_one_they_stand_for(
     assert condition("source.address|cidr: '::ffff:10.0.0.0/104'") == Match(
         Field(Source.ATTRIBUTE, "source.address"), Cidr("10.0.0.0/8")
     )
+
+
+@pytest.mark.parametrize(
+    "modifiers", ["cased|base64", "base64|cased", "cased|windash", "windash|cased|contains"]
+)
+def test_case_matters_wherever_cased_stands(condition: Callable[..., Expression], modifiers: str) -> None:
+    found = condition(f"process.command_line|{modifiers}: -Ab")
+    matches = found.items if isinstance(found, Or) else (found,)
+    assert matches
+    assert all(
+        isinstance(each, Match) and isinstance(each.test, Text) and each.test.cased for each in matches
+    )
+
+
+def test_every_dash_stands_for_the_others(condition: Callable[..., Expression]) -> None:
+    plain = condition("process.command_line|windash: '-a'")
+    assert condition("process.command_line|windash: '/a'") == plain
+    for dash in "\u2013\u2014\u2015":
+        assert condition(f"process.command_line|windash: '{dash}a'") == plain

@@ -59,6 +59,8 @@ def item_of(key: object, value: object, selection: str, placeholders: Placeholde
     if not isinstance(key, str):
         raise MalformedError(f"the field {key!r} of {selection} must be a text: put it in quotes")
     field, *modifiers = key.split("|")
+    # What makes other texts (base64, windash, …) would forget it; what it says does not depend on its place.
+    modifiers.sort(key=lambda each: each == "cased")
     kinds = [expander(placeholders) if each == "expand" else _modifier(each, key) for each in modifiers]
     values = value if isinstance(value, list) else [value]
     if not values:
@@ -93,6 +95,8 @@ def _modifier(name: str, key: str) -> type[SigmaModifier[Any, Any]]:
 
 def _check_order(key: str, modifiers: list[str]) -> None:
     """What has been encoded has no placeholders and no dashes any more: they would be left without a word."""
+    if modifiers.count("neq") > 1:
+        raise MalformedError(f"{key!r} has neq twice: leave one out")
     for later, earlier in (("expand", _ENCODING), ("windash", _ENCODING)):
         if later in modifiers:
             before = [each for each in modifiers[: modifiers.index(later)] if each in earlier]

@@ -4,11 +4,13 @@
   `utf16le` and takes only what happens to be UTF-8 (no `ä`).
 - `cased` and `fieldref` can be combined, in either order.
 - `startswith` and `endswith` of a regular expression anchor it, because `re` is searched for anywhere.
+- `windash` begins with any of the five dashes, not with `-` and `/` only.
 - `weekday` is this project's own: 1 (Monday) to 7.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, cast
 
 from sigma.exceptions import SigmaValueError
@@ -21,6 +23,7 @@ from sigma.modifiers import (
     SigmaStartswithModifier,
     SigmaTimestampModifier,
     SigmaValueModifier,
+    SigmaWindowsDashModifier,
     modifier_mapping,
 )
 from sigma.types import (
@@ -35,6 +38,7 @@ from sigma.types import (
 )
 
 _BOM: Final = b"\xff\xfe"
+_OTHER_DASH: Final = re.compile("\\B[\u2013\u2014\u2015]\\b")
 
 
 class BytesString(SigmaString):
@@ -80,6 +84,14 @@ class Reference(SigmaFieldReference):
     """A field reference that may be compared with regard to case."""
 
     cased: bool = False
+
+
+class _WindowsDash(SigmaWindowsDashModifier):
+    def modify(self, val: SigmaString) -> SigmaExpansion:
+        made = SigmaString()
+        made.original = val.original
+        made.s = [_OTHER_DASH.sub("-", part) if isinstance(part, str) else part for part in val.s]
+        return super().modify(made)
 
 
 class _Utf16Le(SigmaValueModifier[SigmaString, SigmaString]):
@@ -173,6 +185,7 @@ MODIFIERS: Final[dict[str, type[SigmaModifier[Any, Any]]]] = {
     "utf16": _Utf16,
     "base64offset": _Base64Offset,
     "cased": _Cased,
+    "windash": _WindowsDash,
     "fieldref": _FieldReference,
     "startswith": _StartsWith,
     "endswith": _EndsWith,
