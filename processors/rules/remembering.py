@@ -45,9 +45,9 @@ class Remembering:
         self._is_new = False
 
     def take_up(self, engine: Engine) -> list[Correlated]:
-        """Restores the engine; gives findings that should have been made before. What they rest on is saved when
-        `save_if_due` is called, which is to be after they were passed on. Raises `StartError` when a damaged file
-        cannot be moved away."""
+        """Restores the engine; gives findings that should have been made before. Where there are some, or something to
+        tell, the state is saved by the first `save_if_due`, which is to come after they were passed on. Raises
+        `StartError` when a damaged file cannot be moved away."""
         if not engine.has_state:
             return []
         try:
@@ -66,8 +66,12 @@ class Remembering:
             if not os.access(self._file.path, os.R_OK):
                 raise
             self._start_anew(str(error))
-        self._is_new = True
-        return self._replay(engine)
+        found = self._replay(engine)
+        if found or self._is_new:
+            self._is_new = True
+        else:
+            self.save(engine)
+        return found
 
     def _replay(self, engine: Engine) -> list[Correlated]:
         began, since = self._clock(), engine.replay_from
@@ -75,6 +79,7 @@ class Remembering:
             found = engine.replay(self._context.recorded(since))
         except Exception as error:
             self._context.logger.exception("the journal cannot be gone through")
+            self._is_new = True
             self._lost(
                 "what correlations had seen since their state was saved could not be taken from the journal "
                 f"({type(error).__name__}: {error})"
@@ -95,6 +100,7 @@ class Remembering:
             "from the journal"
         )
         self._context.logger.error("%s: %s", self._file.path, message)
+        self._is_new = True
         self._lost(message)
 
     def save_if_due(self, engine: Engine) -> None:

@@ -182,3 +182,18 @@ def test_without_lateness_the_rest_of_an_instant_may_come_in_the_next_batch(make
     assert bench.engine.late == 0
     bench.add("A", 4.999)
     assert bench.engine.late == 1
+
+
+def test_what_held_before_an_instant_counts_for_all_of_it(make: Any) -> None:
+    bench = make.bench(make.correlation(kind="temporal", rules=("A", "B"), span=3))
+    for rule, second in (("B", 1), ("A", 2)):
+        bench.add(rule, second)
+    assert bench.due() == [("c", 2, ("x",), 2)]
+    # Without the other event of this instant the condition does not hold any more.
+    bench.add("A", 5)
+    assert bench.due() == []
+    state = bench.engine.state()
+    bench.engine = bench.another()
+    bench.engine.restore(state)
+    bench.add("B", 5)
+    assert bench.due() == []
