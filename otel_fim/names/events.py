@@ -12,6 +12,7 @@ from otel_fim.names.registry import event
 
 _FILE: Final = (
     a.FILE_PATH,
+    a.FILE_NAME,
     a.FILE_TYPE,
     a.FILE_SIZE,
     a.FILE_MODE,

@@ -145,6 +145,7 @@ class Merger:
 
     def _tell(self, stories: list[Story], now: float) -> list[AuthEvent]:
         events: list[tuple[int, int, AuthEvent]] = []
+        stories = [story for story in stories if not self._joins_another(story)]
         for story in stories:
             if story.weight is not Weight.SUPPORT and not self._is_echo(story):
                 event = fold(story, self._siblings(story))
@@ -154,6 +155,21 @@ class Merger:
             self._told[story.number] = story
         self._clean(now)
         return [event for _, _, event in sorted(events, key=lambda each: each[:2])]
+
+    def _joins_another(self, story: Story) -> bool:
+        """Whether a story of hints by other processes is that of somebody who decided, as is known only by now."""
+        if story.pids or story.weight is not Weight.HINT:
+            return False
+        other = self._find(story.sightings[0], story.family, but=story)
+        if other is None:
+            return False
+        sightings = list(story.sightings)
+        self._forget(story)
+        for event in sightings:
+            if other.add(event):
+                self._remember(event, other)
+        self.merged += 1
+        return True
 
     def _is_echo(self, story: Story) -> bool:
         """sshd writes a name without an account to btmp once more than it checks a password of it."""
@@ -243,8 +259,9 @@ class Merger:
             return self.window
         return max(self.window, event.patience)
 
-    def _find(self, event: AuthEvent, family: str) -> Story | None:
-        """The story that the event belongs to: of one process first, then of whoever it may be."""
+    def _find(self, event: AuthEvent, family: str, but: Story | None = None) -> Story | None:
+        """The story that the event belongs to: of one process first, then of whoever it may be. With `but`, another
+        one than that, and it is the last time that the event is looked at."""
         exact: list[tuple[object, ...]] = []
         rest: list[tuple[object, ...]] = []
         for key in _keys(event, family):
@@ -258,7 +275,9 @@ class Merger:
                     continue
                 for story in islice(reversed(stories.values()), _CANDIDATES):
                     # Another process's story needs no closer look: in a burst nearly all are.
-                    if pid is None or not story.pids or pid in story.pids or pid in story.helpers:
+                    if pid is not None and story.pids and pid not in story.pids and pid not in story.helpers:
+                        continue
+                    if story is not but and (but is not None or not _is_premature(event, story)):
                         found[story.number] = story
             fitting = [story for story in found.values() if self._fits(event, story, family)]
             if fitting:
@@ -303,6 +322,17 @@ class Merger:
         return story.times_told(event.sources[0], event.part) + event.count <= max(
             story.capacity, event.count
         )
+
+
+def _is_premature(event: AuthEvent, story: Story) -> bool:
+    """Whether a hint by some process may yet turn out to be about another attempt than a row of btmp by another: sshd
+    writes one row too many, and that one would keep the hint for itself."""
+    if event.pid is None or event.pid in story.pids or event.pid in story.helpers:
+        return False
+    if event.sources[0] == "btmp":
+        return bool(story.helpers) and not story.pids
+    is_hint = event.weight is Weight.HINT and not event.exact_pid
+    return is_hint and all(each.sources[0] == "btmp" for each in story.sightings)
 
 
 def _family(event: AuthEvent) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
@@ -399,3 +400,26 @@ def test_a_flood_of_one_attacker_is_merged_in_reasonable_time() -> None:
         told += merger.due(number / 1000)
     told += merger.flush(10.0)
     assert len(told) == 3000
+
+
+def test_guesses_at_once_by_several_processes_stay_apart() -> None:
+    """btmp has one row too many for names without an account, and the audit does not know the exact process."""
+    later = START + 3 * 10**8
+    done = [
+        Deed("ssh_fail", "mallory", 2001, START, 1, "192.0.2.1"),
+        *(
+            Deed("ssh_fail", user, pid, later, 1, "192.0.2.1")
+            for user, pid in (("mallory", 2002), ("alice", 2003))
+        ),
+    ]
+    sources = [entries_of(source, done) for source in (LOG, JOURNAL, "audit", "btmp")]
+    for seed in range(200):
+        turns = [number for number, entries in enumerate(sources) for _ in entries]
+        random.Random(seed).shuffle(turns)
+        places = [iter(entries) for entries in sources]
+        told = merged([next(places[number]) for number in turns])
+        assert sorted((event.user, event.pid) for event in told) == [
+            ("alice", 2003),
+            ("mallory", 2001),
+            ("mallory", 2002),
+        ], seed
