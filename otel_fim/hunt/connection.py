@@ -170,7 +170,12 @@ def _read(path: Path, *, embedded: bool) -> str:
         raise HuntError(f"the password file {path} is not there") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise HuntError(f"the password file {path} cannot be read: {reason}") from error
+        remedy = (
+            "; do this as the user that the agent runs as, or give --username and --password-file"
+            if embedded and isinstance(error, PermissionError)
+            else ""
+        )
+        raise HuntError(f"the password file {path} cannot be read: {reason}{remedy}") from error
 
 
 class Server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -186,6 +187,28 @@ def test_no_embedded_store_has_run(
     said = capsys.readouterr().err
     assert "otel-fim run" in said
     assert str(tmp_path) in said
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_an_ordinary_user_is_told_who_may(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    password = tmp_path / "otel-fim-data/store/reader.password"
+    password.parent.mkdir(parents=True)
+    password.write_text("secret")
+    arguments = ["hunt", "--query", "SELECT 1", "--set", "exporters.clickhouse.endpoint=http://127.0.0.1:9"]
+    arguments += ["--set", "extensions.embedded_store.listen=127.0.0.1:9"]
+    assert main(arguments) == 2  # all that is imported is imported now: the other user may not read it
+    assert "does not answer" in capsys.readouterr().err
+    password.chmod(0o600)
+    os.seteuid(65534)
+    try:
+        assert main(arguments) == 2
+    finally:
+        os.seteuid(0)
+    assert "as the user that the agent runs as" in capsys.readouterr().err
 
 
 def test_the_configurations_store_is_asked_as_its_reader(
