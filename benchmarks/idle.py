@@ -43,14 +43,14 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CONFIG: Final = """
 extensions: {{health_check: {{endpoint: "127.0.0.1:0"}}}}
 receivers: {{{receivers}}}
-processors: {{identity: , attack: , chain: }}
+processors: {{identity: , attack: , novelty: , rules: , risk: , chain: }}
 exporters: {{otlp_file: {{path: "{directory}/records.jsonl"}}}}
 service:
   state_directory: "{directory}/state"
   extensions: [health_check]
   telemetry: {{metrics: {{level: none}}}}
   pipelines:
-    logs: {{receivers: [{names}], processors: [identity, attack, chain], exporters: [otlp_file]}}
+    logs: {{receivers: [{names}], processors: [identity, attack, novelty, rules, risk, chain], exporters: [otlp_file]}}
 """
 
 # The agent's own command, with one addition: each thread tells the kernel its name (prctl PR_SET_NAME).

@@ -284,8 +284,11 @@ def _summary(found: Correlated) -> str:
         value=f"{found.value:g}", field=correlation.value_name or "the value", count=found.count
     )
     within = format_duration(correlation.timespan_nano / _SECOND)
+    # The host is named by the sentence about the last record.
     group = ", ".join(
-        f"{key.name} {plain(value)}" for key, value in zip(correlation.group_by, found.group, strict=False)
+        f"{key.name} {plain(value)}"
+        for key, value in zip(correlation.group_by, found.group, strict=False)
+        if key.name != names.HOST_NAME or found.last is None
     )
     return f"{what} within {within}" + (f" for {group}" if group else "")
 
@@ -297,6 +300,6 @@ _VALUES: Final = {
     CorrelationType.VALUE_AVG: "{field} is {value} on average",
     CorrelationType.VALUE_PERCENTILE: "the percentile of {field} is {value}",
     CorrelationType.VALUE_MEDIAN: "the median of {field} is {value}",
-    CorrelationType.TEMPORAL: "{count} events of the rules that belong together",
-    CorrelationType.TEMPORAL_ORDERED: "{count} events of the rules that belong together, in order",
+    CorrelationType.TEMPORAL: "{count} events that belong together",
+    CorrelationType.TEMPORAL_ORDERED: "{count} events, one after another,",
 }
