@@ -414,7 +414,11 @@ def test_a_rule_that_went_through_the_pipeline_is_the_same(load: Load) -> None:
         )
     )
     assert again.rules == plain
-    for condition in ("selection", "_otel_fim_records", "_otel_fim_records or (selection)"):
+    assert (
+        load(rule.format(more="_otel_fim_records: {EventName: x}\n          condition: selection")).rules
+        == plain
+    )
+    for condition in ("_otel_fim_records", "1 of _*", "_otel_fim_records or (selection)"):
         left = load(
             rule.format(more=f"_otel_fim_records: {{EventName: x}}\n          condition: {condition}")
         )

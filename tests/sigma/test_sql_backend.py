@@ -11,6 +11,7 @@ from sigma.processing.conditions import LogsourceCondition
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation
 
+from otel_fim.sigma.mapping.pipeline import otel_fim_pipeline
 from otel_fim.sigma.sql import compile_sql
 from otel_fim.sigma.sql.backend import OtelFimClickHouseBackend
 
@@ -44,6 +45,13 @@ def convert(text: str, output_format: str | None = None, **options: Any) -> list
         SigmaCollection.from_yaml(text), output_format
     )
     return found
+
+
+def test_with_the_projects_own_pipeline_it_is_the_same() -> None:
+    """The loader applies it in any case; pySigma's tools are given both by name."""
+    text = RULES.partition("---")[0]
+    assert convert(text, processing_pipeline=otel_fim_pipeline()) == convert(text)
+    assert convert(RULES, processing_pipeline=otel_fim_pipeline()) == convert(RULES)
 
 
 def test_a_rule() -> None:

@@ -73,13 +73,13 @@ def detections_of(
 
 
 def _without_records(names: list[str], conditions: list[str]) -> tuple[list[str], list[str]]:
-    """Without what the pipeline has added, when it was applied before. It is added again; a rule that says what to do
-    with it would be about other records than those of its log source."""
+    """Without what the pipeline has added, when it was applied before (pySigma gives such a rule with the condition
+    wrapped or as it was). It is added again; a rule that says what to do with it would be about other records than
+    those of its log source."""
     if RECORDS in names:
         wrapped = [_WRAPPED.fullmatch(each) for each in conditions]
         conditions = [found[1] if found else each for found, each in zip(wrapped, conditions, strict=True)]
-        if all(wrapped):
-            names = [name for name in names if name != RECORDS]
+        names = [name for name in names if name != RECORDS]
     words = {word for each in conditions for word in _WORD.findall(each) if word.startswith("_")}
     for word in sorted({*words, *names}):
         if word == RECORDS or (word in words and fnmatchcase(RECORDS, word)):
