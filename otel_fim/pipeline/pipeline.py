@@ -135,9 +135,7 @@ class Pipeline:
     ) -> None:
         taken = len(records)
         try:
-            for processor in processors:
-                records = self._process(processor, records)
-            self._append(records, callbacks)
+            self._move(records, processors, callbacks)
         except Exception as error:
             # Not written and so never acknowledged: the receivers report it again after the next start.
             logger.exception("pipeline %s: %d records could not be kept", self.id, taken)
@@ -149,6 +147,13 @@ class Pipeline:
         if self._failed:
             self._failed = False
             self._report(Health.OK, "")
+
+    def _move(
+        self, records: list[Record], processors: Sequence[AnyProcessor], callbacks: list[Callable[[], None]]
+    ) -> None:
+        for processor in processors:
+            records = self._process(processor, records)
+        self._append(records, callbacks)
 
     def _say_lost(self, lost: int, cause: str) -> None:
         self._store.count(metrics.COVERAGE_GAPS, reason="io_error")
@@ -250,7 +255,7 @@ class Pipeline:
             for restored in (False, True)
         )
         # Straight through the processors: the queue may be closed by now, and order matters more than batching.
-        self._keep([gap, restored], self._processors, [])
+        self._move([gap, restored], self._processors, [])
 
 
 def _joined(callbacks: list[Callable[[], None]]) -> Callable[[], None] | None:
