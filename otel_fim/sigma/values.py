@@ -5,12 +5,23 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import math
+import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from otel_fim.otlp.anyvalue import to_text
 from otel_fim.record import AnyValue
+from otel_fim.sigma.ir import Operator
+
+COMPARE: Final[dict[Operator, Callable[[float, float], bool]]] = {
+    Operator.EQ: operator.eq,
+    Operator.NEQ: operator.ne,
+    Operator.LT: operator.lt,
+    Operator.LTE: operator.le,
+    Operator.GT: operator.gt,
+    Operator.GTE: operator.ge,
+}
 
 # Both expressions mean the same in Python, in RE2 and in ClickHouse's match(): the table's side uses them too.
 NUMBER_PATTERN: Final = r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
@@ -64,6 +75,15 @@ def fold(text: str) -> str:
 def fold_character(character: str) -> str:
     """`fold` of one character."""
     return chr(_FOLDING[ord(character)])
+
+
+def is_unicode(text: str) -> bool:
+    """Whether the text has no lone surrogate: no text of a record has one, so that a literal with one fits none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def number_of(text: str) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,19 +15,12 @@ from otel_fim.sigma.load.documents import Document
 from otel_fim.sigma.load.meta import meta_of
 from otel_fim.sigma.parse.booleans import names_in, words_in
 from otel_fim.sigma.parse.detections import MalformedError
+from otel_fim.sigma.values import COMPARE
 
 _SECOND: Final = 1_000_000_000
 _LONGEST: Final = 3660 * 86400
 _TIMESPAN: Final = re.compile(r"0*[1-9][0-9]*[smhdwMy]", re.ASCII)
 _OPERATORS: Final = {each.value: each for each in ir.Operator}
-_HOLDS: Final = {
-    ir.Operator.EQ: operator.eq,
-    ir.Operator.NEQ: operator.ne,
-    ir.Operator.LT: operator.lt,
-    ir.Operator.LTE: operator.le,
-    ir.Operator.GT: operator.gt,
-    ir.Operator.GTE: operator.ge,
-}
 _TEMPORAL: Final = (ir.CorrelationType.TEMPORAL, ir.CorrelationType.TEMPORAL_ORDERED)
 _COUNTS: Final = (ir.CorrelationType.EVENT_COUNT, *_TEMPORAL)
 _KEYS: Final = ("type", "rules", "group-by", "timespan", "condition", "aliases", "generate")
@@ -180,7 +172,7 @@ def _asks_for_all(rules: tuple[str, ...], bounds: ir.Condition | None, expressio
 
 
 def _is_met(bounds: ir.Condition, number: int) -> bool:
-    return all(_HOLDS[each](number, bound) for each, bound in bounds.bounds)
+    return all(COMPARE[each](number, bound) for each, bound in bounds.bounds)
 
 
 def _number(key: str, value: object) -> float:

@@ -10,20 +10,11 @@ from typing import Final, assert_never
 from otel_fim.sigma.ir import Glob, Regex, TextKind, Wildcard
 from otel_fim.sigma.sql.layout import SqlError
 from otel_fim.sigma.sql.quoting import array, like, listed, literal
-from otel_fim.sigma.values import fold, fold_character
+from otel_fim.sigma.values import fold, fold_character, is_unicode
 
 _NEEDLES: Final = 200
 """multiSearchAny takes 255 constants."""
 _MAPPED: Final = ("::ffff:0.0.0.0", "::ffff:255.255.255.255")
-
-
-def is_unicode(text: str) -> bool:
-    """Whether the text has no lone surrogate: no text of a row has one, so that a literal with one fits none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def texts(value: str, kind: TextKind, texts: Sequence[str], cased: bool) -> list[str]:

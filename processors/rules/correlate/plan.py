@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -15,7 +14,6 @@ from otel_fim.sigma.ir import (
     Correlation,
     CorrelationType,
     Field,
-    Operator,
     Rule,
     RuleAnd,
     RuleExpression,
@@ -24,7 +22,7 @@ from otel_fim.sigma.ir import (
     RuleRef,
     RuleSet,
 )
-from otel_fim.sigma.values import number_of
+from otel_fim.sigma.values import COMPARE, number_of
 
 Key: TypeAlias = tuple[str, ...]
 """The values of `group-by`."""
@@ -33,14 +31,6 @@ Value: TypeAlias = "str | float | None"
 KeyOf: TypeAlias = "Callable[[Record], Key | None]"
 TextOf: TypeAlias = "Callable[[Record], str | None]"
 
-COMPARE: Final[dict[Operator, Callable[[float, float], bool]]] = {
-    Operator.EQ: operator.eq,
-    Operator.NEQ: operator.ne,
-    Operator.LT: operator.lt,
-    Operator.LTE: operator.le,
-    Operator.GT: operator.gt,
-    Operator.GTE: operator.ge,
-}
 LONG: Final = 64
 """A longer text is counted by its digest: only whether two are the same matters."""
 

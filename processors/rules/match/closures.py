@@ -9,7 +9,6 @@ from typing import Final
 
 from otel_fim.processors.rules.match.moments import part_of
 from otel_fim.processors.rules.match.predicates import (
-    OPERATORS,
     Plain,
     Predicate,
     compile_plain,
@@ -164,7 +163,7 @@ class Compiler:
         return holds
 
     def _in_time(self, field: Field, test: InTime) -> Closure:
-        compare, wanted, part, zone = OPERATORS[test.operator], test.number, test.part, self._zone
+        compare, wanted, part, zone = values.COMPARE[test.operator], test.number, test.part, self._zone
 
         def meets(moment: int) -> bool:
             found = part_of(moment, part, zone)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, assert_never
 
-from otel_fim.processors.rules.match.predicates import is_unicode, regex_pattern
+from otel_fim.processors.rules.match.predicates import regex_pattern
 from otel_fim.sigma import values
 from otel_fim.sigma.ir import (
     And,
@@ -149,7 +149,7 @@ def _of_match(expression: Match) -> list[Needs]:
             return _clause(field, _atom(test))
         case SameAs():
             return [{field: _PRESENT, test.other: _PRESENT}]
-        case Regex() if is_unicode(test.pattern):
+        case Regex() if values.is_unicode(test.pattern):
             return _clause(field, Atom(Kind.REGEX, regex_pattern(test)))
         case _:
             return [{field: _PRESENT}]
@@ -163,12 +163,12 @@ def _atom(test: Text | Glob) -> Atom | None:
     """None for what fits no text. A text that has a literal has the folded literal when it is folded itself."""
     match test:
         case Text(kind=kind, value=value):
-            if not is_unicode(value):
+            if not values.is_unicode(value):
                 return None
             return _best(_KINDS[kind], values.fold(value))
         case Glob(parts=parts):
             texts = [values.fold(part) for part in parts if not isinstance(part, Wildcard)]
-            if not all(map(is_unicode, texts)):
+            if not all(map(values.is_unicode, texts)):
                 return None
             atoms = [_best(Kind.CONTAINS, text) for text in texts]
             if parts and not isinstance(parts[0], Wildcard):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import operator
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
@@ -15,7 +14,6 @@ from otel_fim.sigma.ir import (
     Compare,
     Filled,
     Glob,
-    Operator,
     Regex,
     Text,
     TextKind,
@@ -26,14 +24,6 @@ Predicate = Callable[[str], bool]
 Plain = Text | Glob | Regex | Cidr | Compare | Filled
 """The tests that look at nothing but one text."""
 
-OPERATORS: Final[dict[Operator, Callable[[float, float], bool]]] = {
-    Operator.EQ: operator.eq,
-    Operator.NEQ: operator.ne,
-    Operator.LT: operator.lt,
-    Operator.LTE: operator.le,
-    Operator.GT: operator.gt,
-    Operator.GTE: operator.ge,
-}
 _MANY: Final = 8
 """From this many literals on, one pass of RE2 is faster than one search for each."""
 
@@ -53,7 +43,7 @@ def compile_plain(test: Plain) -> Predicate:
         case Cidr():
             return _network(test.network)
         case Compare():
-            return _number(OPERATORS[test.operator], test.number)
+            return _number(values.COMPARE[test.operator], test.number)
         case Filled():
             return bool
     assert_never(test)
@@ -79,7 +69,7 @@ def _contains(wanted: Sequence[str]) -> Predicate:
     if len(wanted) == 1:
         one = wanted[0]
         return lambda text: one in text
-    encodable = [each for each in wanted if is_unicode(each)]
+    encodable = [each for each in wanted if values.is_unicode(each)]
     if len(encodable) >= _MANY:
         return _searcher("|".join(re2.escape(each) for each in encodable))
     parts = tuple(wanted)
@@ -88,15 +78,6 @@ def _contains(wanted: Sequence[str]) -> Predicate:
         return any(each in text for each in parts)
 
     return holds
-
-
-def is_unicode(text: str) -> bool:
-    """Whether the text has no lone surrogates: the texts of records have none, so that a literal with one fits none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def glob_pattern(test: Glob) -> str:
@@ -123,7 +104,7 @@ def regex_pattern(test: Regex) -> str:
 
 def _searcher(pattern: str) -> Predicate:
     """Raises `re2.error` for an expression that RE2 does not take."""
-    if not is_unicode(pattern):
+    if not values.is_unicode(pattern):
         return _never
     options = re2.Options()
     options.never_capture = True
